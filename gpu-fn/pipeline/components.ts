@@ -1,0 +1,129 @@
+/**
+ * What the pipeline expects of the three networks, and what it promises its callers.
+ *
+ * `gpu-fn/models/` implements the networks on ONNX Runtime; tests implement them in plain arithmetic.
+ * This file knows nothing about graphs, files, HTTP or pictures' containers.
+ */
+
+/** What the transformer keeps of one prompt: embeddings, or the cross-attention keys and values. */
+export interface PromptConditioning {
+  /** Real tokens, the end token included; pads are dropped before the encoder (exact, and faster). */
+  readonly tokenCount: number;
+}
+
+export interface TextEncoder {
+  /**
+   * @param inputIds  int32 `[T]`, real tokens and the end token, no pads
+   */
+  encode(inputIds: Int32Array): Promise<PromptConditioning>;
+}
+
+export interface PredictArgs {
+  /** float32 `[1, C, H, W]`, not modified */
+  readonly latents: Float32Array;
+  /** latent rows H: image height / VAE scale factor */
+  readonly height: number;
+  /** latent columns W */
+  readonly width: number;
+  /** training timestep, 0–999 */
+  readonly timestep: number;
+  readonly prompt: PromptConditioning;
+  /** image `[height, width]` in pixels after binning; only models with micro-conditions read it */
+  readonly resolution?: readonly [height: number, width: number];
+  /** height / width, read together with `resolution` */
+  readonly aspectRatio?: number;
+}
+
+export interface PixArtTransformer {
+  readonly latentChannels: number;
+  /** @returns float32 `[1, C, H, W]`: epsilon, velocity or sample; a learned sigma is already dropped */
+  predict(args: PredictArgs): Promise<Float32Array>;
+}
+
+export interface DecodeArgs {
+  /** float32 `[1, C, H, W]` as the scheduler left them; the decoder divides by `scalingFactor` */
+  readonly latents: Float32Array;
+  readonly height: number;
+  readonly width: number;
+}
+
+export interface VaeDecoder {
+  /** 3 = RGB; 4 = RGB flattened on white, and alpha */
+  readonly channels: 3 | 4;
+  /** image pixels per latent cell along one side, 8 for the published VAE */
+  readonly scaleFactor: number;
+  readonly scalingFactor: number;
+  /** @returns uint8 `[H·scaleFactor, W·scaleFactor, channels]`: clamp(x/2 + 0.5)·255, half to even */
+  decode(args: DecodeArgs): Promise<Uint8Array>;
+}
+
+/** An image in memory, rows from the top, channels interleaved. */
+export interface Pixels {
+  readonly data: Uint8Array;
+  readonly width: number;
+  readonly height: number;
+  /** 3 = RGB, 4 = RGBA with straight (not premultiplied) alpha */
+  readonly channels: 3 | 4;
+}
+
+export interface GenerateOptions {
+  readonly prompt: string;
+  /** Used by samplers with guidance; LCM ignores it and says so in a warning. */
+  readonly negativePrompt?: string;
+  /** pixels */
+  readonly width: number;
+  readonly height: number;
+  readonly numInferenceSteps: number;
+  readonly guidanceScale: number;
+  /** uint32; means the same as `torch.Generator('cpu').manual_seed(seed)` in diffusers */
+  readonly seed: number;
+  /** a key of `ModelInfo.samplers` */
+  readonly sampler: string;
+  readonly sizePolicy: 'fit' | 'exact';
+  readonly background: 'auto' | 'transparent' | 'opaque';
+  /** The container that the picture is meant for: JPEG has no alpha, so `auto` drops it. Default `png`. */
+  readonly outputFormat?: ImageFormat;
+}
+
+export type ImageFormat = 'png' | 'jpeg' | 'webp';
+
+export interface Warning {
+  readonly code:
+    | 'prompt_truncated'
+    | 'size_resampled'
+    | 'unknown_words'
+    | 'negative_prompt_ignored';
+  readonly message: string;
+  readonly param?: string;
+}
+
+/** One denoising step that has just ended. */
+export interface StepEvent {
+  /** counts from 0 */
+  readonly stepIndex: number;
+  readonly stepCount: number;
+  readonly timestep: number;
+  /** A small RGB picture of the predicted image; absent when the model has no latent-to-RGB matrix. */
+  readonly preview?: () => Pixels;
+}
+
+export interface RunOptions {
+  /** Looked at before each stage and each step: an aborted run starts no further one. */
+  readonly signal?: AbortSignal;
+  readonly onStep?: (event: StepEvent) => void;
+}
+
+export interface GenerateResult {
+  readonly image: Pixels;
+  readonly seed: number;
+  readonly warnings: readonly Warning[];
+  /** wall-clock milliseconds; `image_ms` covers resizing and alpha, not the container */
+  readonly timings: {
+    readonly text_ms: number;
+    readonly denoise_ms: number;
+    readonly vae_ms: number;
+    readonly image_ms: number;
+  };
+  /** `[width, height]` that the model drew, before any resampling */
+  readonly drawn: readonly [width: number, height: number];
+}
