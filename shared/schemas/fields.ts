@@ -1,0 +1,88 @@
+/** Building blocks of the request schemas: fields whose messages carry the value and the limit. */
+import * as z from 'zod';
+import {
+  GUIDANCE_MAX,
+  PROMPT_CODE_POINTS_MAX,
+  SEED_MAX,
+  SIDE_MAX,
+  SIDE_MIN,
+  SIDE_MULTIPLE,
+} from '../limits.ts';
+import { findPromptFault } from '../prompt.ts';
+
+export const IMAGE_FORMATS = ['png', 'jpeg', 'webp'] as const;
+export type ImageFormat = (typeof IMAGE_FORMATS)[number];
+
+/** A value as an error message shows it: short, never a whole body. */
+export function showValue(value: unknown): string {
+  if (typeof value === 'string') {
+    const text = value.toWellFormed();
+    return JSON.stringify(text.length > 40 ? `${text.slice(0, 40).toWellFormed()}…` : text);
+  }
+  if (value === null || ['number', 'boolean', 'undefined'].includes(typeof value)) {
+    return String(value);
+  }
+  return Array.isArray(value) ? 'an array' : 'an object';
+}
+
+/** Integer from `min` to `max`. */
+export function integerField(min: number, max: number): z.ZodInt {
+  const error = (issue: { readonly input?: unknown }) =>
+    `must be an integer from ${min} to ${max}, not ${showValue(issue.input)}`;
+  return z.int({ error }).min(min, { error }).max(max, { error });
+}
+
+/** One word of a list. */
+export function wordField<const T extends readonly [string, ...string[]]>(
+  words: T,
+): z.ZodEnum<{ [K in T[number]]: K }> {
+  return z.enum(words, {
+    error: (issue) => `must be one of ${words.join(', ')}, not ${showValue(issue.input)}`,
+  }) as z.ZodEnum<{ [K in T[number]]: K }>;
+}
+
+export function booleanField(): z.ZodBoolean {
+  return z.boolean({ error: (issue) => `must be true or false, not ${showValue(issue.input)}` });
+}
+
+export function textField(lengthMax: number): z.ZodString {
+  return z
+    .string({ error: (issue) => `must be a string, not ${showValue(issue.input)}` })
+    .max(lengthMax, { error: `must not be longer than ${lengthMax} characters` });
+}
+
+/** Prompt text; the custom issue carries the error code in `params.code`. */
+export function promptField({ allowEmpty }: { allowEmpty: boolean }): z.ZodString {
+  return z
+    .string({ error: (issue) => `must be a string, not ${showValue(issue.input)}` })
+    .superRefine((text, context) => {
+      const fault = findPromptFault(text, { allowEmpty });
+      if (fault !== undefined) {
+        context.addIssue({
+          code: 'custom',
+          message: fault.message,
+          params: { code: fault.code },
+        });
+      }
+    })
+    .meta({ minLength: allowEmpty ? 0 : 1, maxLength: PROMPT_CODE_POINTS_MAX });
+}
+
+export const seedField: z.ZodInt = integerField(0, SEED_MAX);
+
+/** Pixels of one side. */
+export const sideField: z.ZodInt = integerField(SIDE_MIN, SIDE_MAX).multipleOf(SIDE_MULTIPLE, {
+  error: (issue) => `${showValue(issue.input)} is not a multiple of ${SIDE_MULTIPLE}`,
+});
+
+const guidanceError = (issue: { readonly input?: unknown }) =>
+  `must be a number from 0 to ${GUIDANCE_MAX} with at most two decimals, not ${showValue(issue.input)}`;
+
+/** Guidance scale, two decimals. */
+export const guidanceField: z.ZodNumber = z
+  .number({ error: guidanceError })
+  .min(0, { error: guidanceError })
+  .max(GUIDANCE_MAX, { error: guidanceError })
+  .refine((value) => Math.abs(value * 100 - Math.round(value * 100)) < 1e-9, {
+    error: guidanceError,
+  });
