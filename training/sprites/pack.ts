@@ -1,0 +1,140 @@
+/**
+ * The files this stage leaves behind.
+ *
+ * | file | holds |
+ * | --- | --- |
+ * | sprites.pack | lossless WebP files one after another, found by `offset` and `length` |
+ * | concepts.json | the catalogue: palette, styles, concepts, their names and their sprites' facts |
+ * | words.json | common words and how often they are used, for the tokenizer |
+ * | ATTRIBUTION.md | whose drawings these are and under which licence |
+ * | SHA256SUMS | digests of the four, as `sha256sum --check` reads them |
+ */
+import { createHash } from 'node:crypto';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Concept } from './concepts.ts';
+import type { AcceptedPackage } from './licences.ts';
+import { articleOf, pluralOf } from './names.ts';
+import { OBJECT_SIDE, SPRITE_SIDE, type Sprite } from './render.ts';
+import type { Style } from './sources.ts';
+
+export const CATALOGUE_FORMAT = 1;
+/** A sprite may be recoloured when at least this much of it has the dominant hue. */
+export const RECOLOUR_SHARE_MIN = 0.45;
+
+export interface DrawnSprite {
+  readonly style: Style;
+  readonly accepted: AcceptedPackage;
+  readonly sprite: Sprite;
+}
+
+export interface DrawnConcept {
+  readonly concept: Concept;
+  readonly sprites: readonly DrawnSprite[];
+}
+
+export interface PackFiles {
+  readonly 'sprites.pack': Buffer;
+  readonly 'concepts.json': Buffer;
+  readonly 'words.json': Buffer;
+  readonly 'ATTRIBUTION.md': Buffer;
+}
+
+export const slug = (name: string): string => name.replaceAll(' ', '-');
+
+const fixed = (value: number): number => Math.round(value * 1e4) / 1e4;
+
+export function buildPack(
+  drawn: readonly DrawnConcept[],
+  palette: Readonly<Record<string, string>>,
+  words: ReadonlyMap<string, number>,
+): PackFiles {
+  const chunks: Buffer[] = [];
+  let offset = 0;
+  const place = (webp: Buffer) => {
+    const range = { offset, length: webp.length };
+    chunks.push(webp);
+    offset += webp.length;
+    return range;
+  };
+  const lab = ({ L, a, b }: { L: number; a: number; b: number }) => [fixed(L), fixed(a), fixed(b)];
+  const concepts = drawn.map(({ concept, sprites }) => ({
+    id: slug(concept.name),
+    name: concept.name,
+    article: articleOf(concept),
+    plural: pluralOf(concept),
+    synonyms: concept.synonyms,
+    group: concept.group,
+    emoji: concept.emoji,
+    frequent: concept.frequent,
+    sprites: sprites.map(({ style, accepted, sprite }) => ({
+      style,
+      set: accepted.name,
+      ...place(sprite.webp),
+      hue: sprite.colour.hue === null ? null : fixed(sprite.colour.hue),
+      hueShare: fixed(sprite.colour.hueShare),
+      recolour: sprite.colour.hue !== null && sprite.colour.hueShare > RECOLOUR_SHARE_MIN,
+      main: lab(sprite.colour.main),
+      rim: lab(sprite.colour.rim),
+      natural: sprite.colour.natural,
+      coverage: fixed(sprite.coverage),
+      circle: sprite.circle,
+    })),
+  }));
+  const catalogue = {
+    format: CATALOGUE_FORMAT,
+    side: SPRITE_SIDE,
+    objectSide: OBJECT_SIDE,
+    palette,
+    styles: [...new Set(drawn.flatMap(({ sprites }) => sprites.map(({ style }) => style)))],
+    sets: acceptedSets(drawn).map(({ name, version, license, sha256 }) => ({
+      name,
+      version,
+      license,
+      licenceSha256: sha256,
+    })),
+    concepts,
+  };
+  return {
+    'sprites.pack': Buffer.concat(chunks),
+    'concepts.json': toJson(catalogue),
+    'words.json': toJson(Object.fromEntries(words)),
+    'ATTRIBUTION.md': Buffer.from(attribution(acceptedSets(drawn))),
+  };
+}
+
+/** Writes the files and their digests; `out` is made when missing. */
+export function writePack(out: string, files: PackFiles): void {
+  mkdirSync(out, { recursive: true });
+  const sums: string[] = [];
+  for (const [name, bytes] of Object.entries(files) as [string, Buffer][]) {
+    writeFileSync(join(out, name), bytes);
+    sums.push(`${createHash('sha256').update(bytes).digest('hex')}  ${name}`);
+  }
+  writeFileSync(join(out, 'SHA256SUMS'), `${sums.sort().join('\n')}\n`);
+}
+
+const toJson = (value: unknown): Buffer => Buffer.from(`${JSON.stringify(value, null, 1)}\n`);
+
+function acceptedSets(drawn: readonly DrawnConcept[]): readonly AcceptedPackage[] {
+  return [...new Set(drawn.flatMap(({ sprites }) => sprites.map(({ accepted }) => accepted)))];
+}
+
+function attribution(sets: readonly AcceptedPackage[]): string {
+  const rows = sets.map(
+    ({ name, version, license, author, url }) =>
+      `| ${name} ${version} | ${author} | ${license} | ${url} |`,
+  );
+  return [
+    '# Drawings',
+    '',
+    'The sprites are renderings of these openly licensed sets, scaled and in part recoloured.',
+    '',
+    '| package | author | licence | source |',
+    '| --- | --- | --- | --- |',
+    ...rows,
+    '',
+    ...sets.map(({ name, copyright, license }) => `- ${name}: ${copyright} Licensed under ${license}.`),
+    '',
+  ].join('\n');
+}
