@@ -126,4 +126,6 @@ export interface GenerateResult {
   };
   /** `[width, height]` that the model drew, before any resampling */
   readonly drawn: readonly [width: number, height: number];
+  /** tokens that the text encoder saw, the end token included */
+  readonly promptTokens: number;
 }
