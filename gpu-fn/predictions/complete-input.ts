@@ -1,0 +1,75 @@
+/**
+ * The input of a prediction with nothing left open: the model's defaults filled in, its limits checked.
+ *
+ * `shared/schemas/prediction-input.ts` holds what every model accepts; this holds what the loaded one does.
+ */
+import { ServiceError } from '#shared/errors.ts';
+import { SEED_MAX } from '#shared/limits.ts';
+import type { ModelInfo } from '#shared/schemas/model.ts';
+import type { PredictionInput } from '#shared/schemas/prediction-input.ts';
+
+/** A prediction's input once every field has a value. */
+export type CompleteInput = {
+  readonly [Field in keyof PredictionInput]-?: NonNullable<PredictionInput[Field]>;
+};
+
+/**
+ * @param random  a number in [0, 1), for the seed of an input that has none
+ * @throws {ServiceError} `invalid_parameter` with the name of the field and what the model accepts
+ */
+export function completeInput(
+  input: PredictionInput,
+  { info, random }: { info: ModelInfo; random: () => number },
+): CompleteInput {
+  const scheduler = input.scheduler ?? info.default_sampler;
+  const sampler = Object.hasOwn(info.samplers, scheduler) ? info.samplers[scheduler] : undefined;
+  if (!sampler) {
+    throw refuse('scheduler', `must be one of ${Object.keys(info.samplers).join(', ')}`, scheduler);
+  }
+  const steps = input.num_inference_steps ?? sampler.steps.default;
+  if (steps < sampler.steps.min || steps > sampler.steps.max) {
+    const range = `from ${sampler.steps.min} to ${sampler.steps.max} with ${scheduler}`;
+    throw refuse('num_inference_steps', `must be an integer ${range}`, steps);
+  }
+  const guidance = input.guidance_scale ?? info.guidance.default;
+  // At or below 1 there is no guidance, which every model can do.
+  if (guidance > 1 && (guidance < info.guidance.min || guidance > info.guidance.max)) {
+    const range = `from ${info.guidance.min} to ${info.guidance.max}`;
+    throw refuse('guidance_scale', `must be a number ${range}`, guidance);
+  }
+  const [width, height] = sizeOf(input, info);
+  if (input.background === 'transparent') {
+    if (!info.alpha) {
+      throw refuse('background', `must be auto or opaque: ${info.id} draws no transparency`);
+    }
+    if (input.output_format === 'jpeg') {
+      throw refuse('background', 'must be auto or opaque: jpeg holds no transparency');
+    }
+  }
+  return {
+    ...input,
+    seed: input.seed ?? Math.floor(random() * (SEED_MAX + 1)),
+    width,
+    height,
+    num_inference_steps: steps,
+    guidance_scale: guidance,
+    scheduler,
+  };
+}
+
+function sizeOf(input: PredictionInput, info: ModelInfo): readonly [number, number] {
+  const width = input.width ?? info.native_size[0];
+  const height = input.height ?? info.native_size[1];
+  if (input.size_policy === 'exact' && info.sizes !== 'bins') {
+    if (!info.sizes.some(([w, h]) => w === width && h === height)) {
+      const list = info.sizes.map(([w, h]) => `${w}x${h}`).join(', ');
+      throw refuse('width', `${width}x${height} is not a size of ${info.id}; it draws ${list}`);
+    }
+  }
+  return [width, height];
+}
+
+function refuse(param: keyof PredictionInput, rule: string, value?: unknown): ServiceError {
+  const detail = value === undefined ? rule : `${rule}, not ${JSON.stringify(value)}`;
+  return new ServiceError('invalid_parameter', { detail, param });
+}
