@@ -1,5 +1,6 @@
 /**
- * `scheduler_config.json` as diffusers writes it.
+ * `scheduler_config.json` as diffusers writes it and a bundle's manifest carries it (Python's `-Infinity`,
+ * which JSON cannot hold, is null there).
  *
  * The file is the single source of every value; what it leaves out takes PixArt's constants, never the
  * defaults of a scheduler class (those of LCM are Stable Diffusion's betas, and blur the picture).
@@ -42,22 +43,4 @@ export function parseConfig<T extends z.ZodType>(schema: T, value: unknown): z.i
     });
   }
   return result.data;
-}
-
-/**
- * Reads JSON with the tokens that Python's `json.dump` adds: `-Infinity`, `Infinity` and `NaN` become
- * null, which every reader here takes for "not set". The published DPM-Solver files hold one.
- *
- * @throws {SchedulerError} when it is no JSON even so
- */
-export function parseLenientJson(text: string): unknown {
-  // Strings are matched first, so that a token inside one is left alone.
-  const strict = text.replace(/"(?:[^"\\]|\\.)*"|-?\bInfinity\b|\bNaN\b/g, (match) =>
-    match.startsWith('"') ? match : 'null',
-  );
-  try {
-    return JSON.parse(strict);
-  } catch (cause) {
-    throw new SchedulerError('scheduler_config.json is not JSON', { cause });
-  }
 }
