@@ -1,0 +1,1 @@
+"""Trains, distils, measures and exports the sticker model that pixart-edge ships."""

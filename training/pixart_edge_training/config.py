@@ -1,0 +1,173 @@
+"""Every number that shapes a model or a run, in one place, as typed dataclasses.
+
+A preset fixes the shapes. Budgets are given in minutes of wall clock, since a machine's speed is not known beforehand,
+or in steps where a run has to be repeatable.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from .errors import TrainingError
+
+
+@dataclass(frozen=True)
+class VaeShape:
+    """An f8 AutoencoderKL. Few norm groups: many groups on narrow, near-constant art normalise the colour away."""
+
+    channels: int = 4  # RGB flattened on white, then alpha
+    latent_channels: int = 4
+    block_out_channels: tuple[int, ...] = (16, 32, 64, 64)
+    layers_per_block: int = 1
+    norm_num_groups: int = 2
+    sample_size: int = 128
+
+
+@dataclass(frozen=True)
+class TextShape:
+    """A T5 v1.1 encoder."""
+
+    d_model: int = 192
+    num_layers: int = 2
+    num_heads: int = 3
+    d_kv: int = 64
+    d_ff: int = 512
+    max_length: int = 64
+
+
+@dataclass(frozen=True)
+class TransformerShape:
+    """A PixArtTransformer2DModel without micro-conditions and without a learned sigma."""
+
+    num_layers: int = 8
+    num_attention_heads: int = 3
+    attention_head_dim: int = 64
+    sample_size: int = 16  # latent pixels
+    patch_size: int = 2
+
+    @property
+    def width(self) -> int:
+        return self.num_attention_heads * self.attention_head_dim
+
+
+@dataclass(frozen=True)
+class Preset:
+    """The shapes that belong together. A checkpoint remembers the name of its preset."""
+
+    name: str
+    vae: VaeShape = field(default_factory=VaeShape)
+    text: TextShape = field(default_factory=TextShape)
+    transformer: TransformerShape = field(default_factory=TransformerShape)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+PRESETS = {
+    "nano": Preset("nano"),
+    # Small enough for a test on any machine, and still every layer kind of the real one.
+    "tiny": Preset(
+        "tiny",
+        vae=VaeShape(block_out_channels=(8, 8, 16, 16), sample_size=64),
+        text=TextShape(d_model=32, num_layers=1, num_heads=2, d_kv=16, d_ff=64, max_length=32),
+        transformer=TransformerShape(num_layers=2, num_attention_heads=2, attention_head_dim=16, sample_size=8),
+    ),
+}
+
+
+def preset_named(name: str) -> Preset:
+    """Raises TrainingError for a name that is not in the table."""
+    if name not in PRESETS:
+        raise TrainingError(f"no preset called {name!r}; there are: {', '.join(PRESETS)}", field="preset")
+    return PRESETS[name]
+
+
+@dataclass(frozen=True)
+class VaeTraining:
+    """Colour first: block means and chroma weigh more than detail, which small convolutions find by themselves."""
+
+    seed: int = 11
+    batch_size: int = 32  # crops
+    crop: int = 64  # px; the last third sees whole pictures
+    crops_per_picture: int = 4
+    whole_batch_size: int = 8
+    whole_from: float = 2 / 3  # share of the budget
+    learning_rate: float = 2e-3
+    muon_learning_rate: float = 0.01
+    warm_up: int = 60  # steps
+    decay_from: float = 0.6  # share of the budget
+    decay_to: float = 0.03
+    clip: float = 1.0
+    ema: float = 0.995
+    block_mean_weight: float = 1.5
+    chroma_weight: float = 0.5
+    haar_weight: float = 0.15
+    kl_weight: float = 1e-6
+    logvar_bias: float = -6.0
+
+
+@dataclass(frozen=True)
+class TransformerTraining:
+    """v-prediction with linear betas; transformer and text encoder learn together."""
+
+    seed: int = 21
+    batch_size: int = 64
+    pool: int = 4096  # latents kept over all processes; batch / uses_per_latent of them are new each step
+    first_fill: int = 512
+    uses_per_latent: int = 8
+    learning_rate: float = 8e-4
+    muon_learning_rate: float = 0.02
+    muon_momentum: float = 0.95
+    warm_up: int = 100  # steps
+    decay_from: float = 0.75  # share of the budget
+    decay_to: float = 0.03
+    clip: float = 1.0
+    ema: float = 0.9985
+    caption_dropout: float = 0.1
+    logit_normal_share: float = 0.75
+    logit_normal_mean: float = -0.3
+    logit_normal_std: float = 1.1
+
+
+@dataclass(frozen=True)
+class LcmTraining:
+    """PixArt-delta: fixed guidance, an EMA target, 40 % of the draws at the times four steps visit."""
+
+    seed: int = 31
+    batch_size: int = 32
+    ddim_points: int = 50  # equals original_inference_steps of the shipped scheduler
+    guidance: float = 2.0  # 1 is no guidance
+    visited: tuple[int, ...] = (999, 759, 499, 259)
+    visited_share: float = 0.4
+    learning_rate: float = 3e-4
+    warm_up: int = 30
+    decay_from: float = 0.6
+    decay_to: float = 0.05
+    clip: float = 1.0
+    target_ema: float = 0.95
+    ema: float = 0.99
+    huber: float = 1e-2
+    fake_quantise: bool = True
+
+
+@dataclass(frozen=True)
+class EvaluatorTraining:
+    """A ConvNet that names what a picture shows; trained on real renders only, with its own seed."""
+
+    seed: int = 41
+    picture: int = 64  # px
+    batch_size: int = 64
+    learning_rate: float = 2e-3
+    warm_up: int = 50
+    decay_from: float = 0.4
+    decay_to: float = 0.02
+
+
+@dataclass(frozen=True)
+class Diffusion:
+    """The noise schedule, shared by training, distillation and the shipped scheduler configuration."""
+
+    num_train_timesteps: int = 1000
+    beta_start: float = 1e-4
+    beta_end: float = 0.02

@@ -1,0 +1,173 @@
+"""The face that training sees of the scenes: pictures, captions and what each picture is known to show.
+
+The scenes themselves are made elsewhere; `SyntheticScenes` stands in for them in tests and smoke runs, so that no
+stage needs the sprite pack to prove that it works.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from .errors import HeldOutSceneError, TrainingError
+
+IGNORED = -100  # a label that does not apply; torch's cross-entropy skips it
+
+
+@dataclass
+class SceneBatch:
+    """Pictures in [-1, 1] with RGB flattened on white and alpha last; labels are indices into `Vocabulary`."""
+
+    pictures: Tensor  # float32 [B, 4, H, W]
+    captions: list[str]
+    labels: dict[str, Tensor]  # head name -> int64 [B], IGNORED where it does not apply
+    mask: Tensor  # float32 [B, 1, H, W], coverage of the thing drawn
+    held_out: Tensor  # bool [B]
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Every word a label can stand for. The first colour is "natural": the thing kept its own."""
+
+    concepts: tuple[str, ...]
+    styles: tuple[str, ...]
+    colours: tuple[str, ...]
+    backdrops: tuple[str, ...]
+
+    def heads(self) -> dict[str, int]:
+        return {
+            "concept": len(self.concepts),
+            "style": len(self.styles),
+            "colour": len(self.colours),
+            "backdrop": len(self.backdrops),
+        }
+
+
+class Scenes(Protocol):
+    """A stream of scenes that is a pure function of its seed and the cursor."""
+
+    vocabulary: Vocabulary
+
+    def batch(self, cursor: int, count: int) -> SceneBatch: ...
+
+
+class Tokens(Protocol):
+    """Turns captions into ids, already ended with </s>."""
+
+    vocab_size: int
+
+    def encode(self, captions: list[str]) -> list[list[int]]: ...
+
+
+def refuse_held_out(batch: SceneBatch) -> SceneBatch:
+    """Every training step draws through this. Raises HeldOutSceneError naming the first offending caption."""
+    if bool(batch.held_out.any()):
+        index = int(batch.held_out.nonzero()[0])
+        raise HeldOutSceneError(f"held-out scene in training: {batch.captions[index]!r}", field="scene")
+    return batch
+
+
+def pad_tokens(ids: list[list[int]], *, multiple: int = 4, limit: int = 64) -> tuple[Tensor, Tensor]:
+    """Right-pads with 0 to the longest row, rounded up. int64 ids and bool mask, [B, L] each."""
+    ids = [row if len(row) <= limit else [*row[: limit - 1], 1] for row in ids]
+    length = -(-max(len(row) for row in ids) // multiple) * multiple
+    padded = torch.zeros(len(ids), length, dtype=torch.int64)
+    mask = torch.zeros(len(ids), length, dtype=torch.bool)
+    for index, row in enumerate(ids):
+        padded[index, : len(row)] = torch.tensor(row)
+        mask[index, : len(row)] = True
+    return padded, mask
+
+
+_SYNTHETIC = Vocabulary(
+    concepts=("disc", "square", "bar"),
+    styles=("flat",),
+    colours=("natural", "red", "green", "blue"),
+    backdrops=("white", "black", "yellow"),
+)
+_INKS = torch.tensor([[-0.2, -0.2, -0.2], [0.8, -0.7, -0.7], [-0.7, 0.6, -0.6], [-0.6, -0.5, 0.9]])
+_GROUNDS = torch.tensor([[1.0, 1.0, 1.0], [-0.9, -0.9, -0.9], [0.9, 0.8, -0.6]])
+
+
+class SyntheticScenes:
+    """Coloured discs, squares and bars on three grounds: enough to see a loss fall."""
+
+    def __init__(self, seed: int = 0, size: int = 64, *, held_out_every: int = 0) -> None:
+        self.vocabulary = _SYNTHETIC
+        self._seed, self._size, self._held_out_every = seed, size, held_out_every
+
+    def batch(self, cursor: int, count: int) -> SceneBatch:
+        generator = torch.Generator().manual_seed(self._seed * 1_000_003 + cursor)
+        pick = {name: torch.randint(n, (count,), generator=generator) for name, n in self.vocabulary.heads().items()}
+        radius = 0.35 + 0.3 * torch.rand(count, 1, 1, generator=generator)
+        axis = torch.linspace(-1, 1, self._size)
+        y, x = torch.meshgrid(axis, axis, indexing="ij")
+        shapes = torch.stack(
+            [(radius**2 > x**2 + y**2), (radius > torch.maximum(x.abs(), y.abs())), (radius > x.abs()) & (y.abs() < 0.3)], dim=1
+        ).float()
+        mask = shapes[torch.arange(count), pick["concept"]].unsqueeze(1)  # [B, 1, H, W]
+        ink, ground = _INKS[pick["colour"]].view(-1, 3, 1, 1), _GROUNDS[pick["backdrop"]].view(-1, 3, 1, 1)
+        rgb = mask * ink + (1 - mask) * ground
+        words = self.vocabulary
+        captions = [
+            f"a {words.colours[c]} {words.concepts[k]} on a {words.backdrops[b]} background"
+            for c, k, b in zip(pick["colour"], pick["concept"], pick["backdrop"], strict=True)
+        ]
+        positions = torch.arange(cursor, cursor + count)
+        held = positions % self._held_out_every == 0 if self._held_out_every else torch.zeros(count, dtype=torch.bool)
+        return SceneBatch(torch.cat([rgb, torch.ones_like(mask)], 1), captions, pick, mask, held)
+
+
+class WordTokens:
+    """One id per known word of the synthetic captions; 2 for the rest. 0 pads and 1 ends, as in T5."""
+
+    _WORDS = "a on background disc square bar natural red green blue white black yellow".split()
+    vocab_size = 16
+
+    def encode(self, captions: list[str]) -> list[list[int]]:
+        ids = {word: index + 3 for index, word in enumerate(self._WORDS)}
+        return [[ids.get(word, 2) for word in caption.split()] + [1] for caption in captions]
+
+
+class CorpusScenes:
+    """The real scenes of one split, seeds counted from `first_seed` on."""
+
+    def __init__(self, pack: Path, split: str = "train", *, first_seed: int = 0, bank: Any = None) -> None:
+        from .scenes import SceneSampler
+
+        self.sampler = SceneSampler(pack, split, bank=bank)
+        words = self.sampler.vocabulary
+        self.vocabulary = Vocabulary(words.concepts, words.styles, words.colours, words.backdrops)
+        self._first_seed = first_seed
+        self._held_out = split.startswith("heldout")
+
+    def batch(self, cursor: int, count: int) -> SceneBatch:
+        start = self._first_seed + cursor
+        drawn = self.sampler.batch(range(start, start + count))
+        labels = {
+            "concept": drawn.concept_ids,
+            "style": drawn.style_ids,
+            "colour": drawn.colour_ids,
+            "backdrop": drawn.backdrop_ids,
+        }
+        held_out = torch.full((count,), self._held_out)
+        return SceneBatch(drawn.images, drawn.captions, labels, drawn.object_mask, held_out)
+
+
+class SentencePieceTokens:
+    """The shipped tokenizer: lower-cased and stripped text, ended with </s>."""
+
+    def __init__(self, model: Path) -> None:
+        import sentencepiece
+
+        if not model.is_file():
+            raise TrainingError(f"{model} is not there; train the tokenizer first", field="tokenizer")
+        self._processor = sentencepiece.SentencePieceProcessor(model_file=str(model))
+        self.vocab_size: int = self._processor.get_piece_size()
+
+    def encode(self, captions: list[str]) -> list[list[int]]:
+        return [[*self._processor.encode(caption.lower().strip()), 1] for caption in captions]
