@@ -169,5 +169,5 @@ async function importKey(key: SigningKey): Promise<CryptoKey> {
 }
 
 function encode(text: string): Uint8Array<ArrayBuffer> {
-  return new TextEncoder().encode(text);
+  return new TextEncoder().encode(text) as Uint8Array<ArrayBuffer>;
 }

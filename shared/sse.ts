@@ -53,7 +53,7 @@ function oneLine(text: string): string {
 
 /** Decodes a stream piece by piece. */
 export class SseDecoder {
-  readonly #decoder = new TextDecoder('utf-8', { fatal: true });
+  readonly #decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false });
   readonly #bytesMax: number;
   /** Pieces of the line that is being read; joined once its end is seen. */
   #line: string[] = [];
@@ -68,6 +68,11 @@ export class SseDecoder {
   /** @param bytesMax  bound of one record, in UTF-16 units: what is buffered at most */
   constructor({ bytesMax }: { readonly bytesMax: number }) {
     this.#bytesMax = bytesMax;
+  }
+
+  /** Whether a record has begun and not ended: the end of the stream would cut it off. */
+  get inRecord(): boolean {
+    return this.#lineLength > 0 || this.#data.length > 0;
   }
 
   /** @throws {SseError} */

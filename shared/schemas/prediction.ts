@@ -29,6 +29,8 @@ export const prediction = z.looseObject({
   status: z.enum(PREDICTION_STATUSES),
   /** Data URIs, one for each picture. */
   output: z.array(z.string()).nullish(),
+  /** SHA-256 of each picture's file, in the order of `output`. */
+  output_sha256: z.array(z.string().regex(/^[0-9a-f]{64}$/)).nullish(),
   error: z.string().nullish(),
   /** Machine-readable reason when `status` is `failed`: an error code of `errors.ts`. */
   code: z.string().nullish(),

@@ -1,0 +1,47 @@
+/** What the app is built from, and what its middleware hands on. */
+import type { ApiKeys, Caller } from './api-keys.ts';
+import type { Config } from './config.ts';
+import type { ImageStore } from './image-store.ts';
+import type { JobNamespace } from './jobs.ts';
+import type { Log } from './log.ts';
+import type { ReadLeases, ReadView } from './read-leases.ts';
+import type { Surface } from './render-error.ts';
+import type { Route } from './route-table.ts';
+import type { StageTimes } from './timing.ts';
+import type { BucketLimits, BucketView } from './token-bucket.ts';
+
+export interface Deps {
+  readonly config: Config;
+  readonly log: Log;
+  readonly apiKeys: ApiKeys;
+  readonly readLeases: ReadLeases;
+  readonly images: ImageStore;
+  readonly jobs: JobNamespace;
+  readonly isUpstreamReady: () => Promise<boolean>;
+  /** Files of the page; absent where none are bound. */
+  readonly assets: ((request: Request) => Promise<Response>) | undefined;
+  readonly now: () => number;
+  readonly randomSeed: () => number;
+}
+
+/** The generation budget as far as this request knows it. */
+export interface GenerationView extends BucketView {
+  readonly limits: BucketLimits;
+}
+
+export interface Variables {
+  requestId: string;
+  traceparent: string;
+  times: StageTimes;
+  surface: Surface;
+  route: Route | undefined;
+  caller: Caller;
+  reads: ReadView | undefined;
+  generations: GenerationView | undefined;
+  /** Fields for the log line of this request. */
+  logFields: Record<string, unknown>;
+}
+
+export interface AppEnv {
+  Variables: Variables;
+}

@@ -1,0 +1,45 @@
+/**
+ * The app: what happens to a request, in order. Cheapest refusal first.
+ *
+ *     request id → path, method, size → origin → credentials → read lease → route
+ *
+ * and inside the generations route: parse and validate → key → cache → job owner.
+ */
+import { Hono } from 'hono';
+import type { AppEnv, Deps } from './app-env.ts';
+import { authenticate } from './middleware/authenticate.ts';
+import { checkTarget } from './middleware/check-target.ts';
+import { cors } from './middleware/cors.ts';
+import { errorHandler } from './middleware/error-handler.ts';
+import { readLease } from './middleware/read-lease.ts';
+import { requestId } from './middleware/request-id.ts';
+import { rawPath } from './request-path.ts';
+import { generations } from './routes/generations.ts';
+import { healthz, readyz } from './routes/health.ts';
+import { images } from './routes/images.ts';
+import { listModels, retrieveModel } from './routes/models.ts';
+import { openapi } from './routes/openapi.ts';
+import { page } from './routes/page.ts';
+
+export function createApp(deps: Deps): Hono<AppEnv> {
+  const { config, log } = deps;
+  // Routes match the path as it arrived: decoding it here and normalising it there would make two of one.
+  const app = new Hono<AppEnv>({ getPath: (request) => rawPath(request.url) });
+  app.onError(errorHandler(log));
+  app.use(requestId(deps));
+  app.use(cors(config));
+  app.use(checkTarget());
+
+  app.get('/healthz', healthz());
+  app.get('/readyz', readyz(deps));
+  app.get('/openapi.json', openapi(deps));
+  app.get('/i/:name', images(deps));
+
+  app.use('/v1/*', authenticate(config, deps.apiKeys), readLease(deps.readLeases));
+  app.post('/v1/images/generations', generations(deps));
+  app.get('/v1/models', listModels(deps));
+  app.get('/v1/models/:id', retrieveModel(deps));
+
+  app.get('*', page(deps));
+  return app;
+}

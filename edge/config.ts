@@ -1,0 +1,203 @@
+/**
+ * Bindings → one validated, frozen Config. All problems are reported in one message.
+ *
+ * Missing protection fails closed: without keys the Worker refuses to serve, unless someone wrote `AUTH_MODE=none`.
+ */
+import * as z from 'zod';
+import { API_KEY_ID_PATTERN } from '#shared/api-key.ts';
+import {
+  BODY_READ_DEADLINE_MS,
+  IDLE_MS_MAX,
+  JOB_DEADLINE_MS,
+  JOB_DEADLINE_MS_MAX,
+  JOB_DEADLINE_MS_MIN,
+} from '#shared/limits.ts';
+import { VISIBILITIES } from '#shared/schemas/generate.ts';
+import { type ModelInfo, modelInfo } from '#shared/schemas/model.ts';
+import { parseSigningKeys, type SigningKey } from '#shared/signature.ts';
+import type { Env } from './env.ts';
+
+export const SCOPES = ['generate', 'read', 'admin'] as const;
+export type Scope = (typeof SCOPES)[number];
+
+/** A key as the operator configures it: never the key itself. */
+export const keyRecord = z.object({
+  id: z.string().regex(API_KEY_ID_PATTERN),
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  scopes: z.array(z.enum(SCOPES)).min(1).default(['generate', 'read']),
+  /** Generations per minute, and how many of them at once. */
+  rate: z.int().min(1).max(1_000_000).default(60),
+  burst: z.int().min(1).max(1_000_000).default(10),
+  account: z
+    .string()
+    .regex(/^[A-Za-z0-9._-]{1,64}$/)
+    .default('default'),
+});
+export type KeyRecord = z.infer<typeof keyRecord>;
+
+const setting = <T extends z.ZodType>(schema: T, description: string) =>
+  schema.describe(description);
+
+const integer = (min: number, max: number, fallback: number) =>
+  z.coerce.number().int().min(min).max(max).default(fallback);
+
+const json = <T extends z.ZodType>(schema: T) =>
+  z
+    .string()
+    .transform((text, context) => {
+      try {
+        return JSON.parse(text) as unknown;
+      } catch {
+        context.addIssue({ code: 'custom', message: 'is not JSON' });
+        return z.NEVER;
+      }
+    })
+    .pipe(schema);
+
+const origin = z.string().refine((text) => URL.canParse(text) && new URL(text).origin === text, {
+  error: 'must be an origin such as https://images.example',
+});
+
+export const settings = z.object({
+  GPU_URL: setting(
+    z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/\/+$/, '')),
+    'Base URL of the function',
+  ),
+  GPU_SIGNING_KEY: setting(
+    z
+      .string()
+      .transform((text, context): SigningKey[] => {
+        try {
+          return parseSigningKeys(text);
+        } catch (error) {
+          context.addIssue({ code: 'custom', message: (error as RangeError).message });
+          return z.NEVER;
+        }
+      })
+      .optional(),
+    'Secret. Signs requests to the function: secret or id:secret; the first of several signs',
+  ),
+  MODELS: setting(json(z.array(modelInfo).min(1)), 'JSON array of what the function can draw with'),
+  DEFAULT_MODEL: setting(z.string().optional(), 'Id of the default model; absent is the first'),
+  MODEL_ALIASES: setting(
+    z.enum(['on', 'off']).default('on'),
+    'Whether dall-e-* and gpt-image-* stand for the default model',
+  ),
+  AUTH_MODE: setting(z.enum(['keys', 'none']).default('keys'), 'none serves everyone'),
+  API_KEYS_BOOTSTRAP: setting(
+    json(z.array(keyRecord)).default([]),
+    'Secret. JSON array of {id, sha256, scopes, rate, burst, account}',
+  ),
+  GENERATIONS_PER_MINUTE: setting(
+    integer(1, 1_000_000, 60),
+    'Generations per minute of callers without a key of their own',
+  ),
+  GENERATIONS_BURST: setting(integer(1, 1_000_000, 10), 'How many of them at once'),
+  READS_PER_MINUTE: setting(integer(1, 10_000_000, 1200), 'Requests per minute of one key'),
+  PUBLIC_ORIGIN: setting(origin.optional(), 'Origin in absolute URLs; absent is the request’s'),
+  CORS_ORIGINS: setting(
+    z
+      .string()
+      .default('')
+      .transform((text) => text.split(',').map((part) => part.trim()))
+      .transform((parts) => parts.filter((part) => part !== ''))
+      .pipe(z.array(origin)),
+    'Web origins, separated by commas, whose pages may call the API',
+  ),
+  CACHE_VISIBILITY_DEFAULT: setting(
+    z.enum(VISIBILITIES).default('account'),
+    'Who shares cached pictures of requests that do not say',
+  ),
+  CACHE_API: setting(
+    z.enum(['on', 'off']).default('on'),
+    'Whether the data centre’s cache stands in front of the bucket',
+  ),
+  JOB_DEADLINE_MS: setting(
+    integer(JOB_DEADLINE_MS_MIN, JOB_DEADLINE_MS_MAX, JOB_DEADLINE_MS),
+    'Time for one picture',
+  ),
+  UPSTREAM_IDLE_MS: setting(
+    integer(100, 60_000, IDLE_MS_MAX),
+    'Silence of the function after which it counts as dead',
+  ),
+  BODY_DEADLINE_MS: setting(
+    integer(100, 60_000, BODY_READ_DEADLINE_MS),
+    'Time a caller may take to send a body',
+  ),
+  LOG_LEVEL: setting(
+    z.enum(['debug', 'info', 'error', 'silent']).default('info'),
+    'Least level logged',
+  ),
+});
+
+type Settings = z.infer<typeof settings>;
+
+export interface Config {
+  readonly gpuUrl: string;
+  readonly signingKey: SigningKey | undefined;
+  readonly models: readonly ModelInfo[];
+  readonly defaultModel: ModelInfo;
+  readonly modelAliases: boolean;
+  readonly authMode: Settings['AUTH_MODE'];
+  readonly bootstrapKeys: readonly KeyRecord[];
+  readonly anonymousLimits: { readonly rate: number; readonly burst: number };
+  readonly readsPerMinute: number;
+  readonly publicOrigin: string | undefined;
+  readonly corsOrigins: readonly string[];
+  readonly visibilityDefault: Settings['CACHE_VISIBILITY_DEFAULT'];
+  readonly cacheApi: boolean;
+  readonly jobDeadlineMs: number;
+  readonly upstreamIdleMs: number;
+  readonly bodyDeadlineMs: number;
+  readonly logLevel: Settings['LOG_LEVEL'];
+}
+
+/** The settings do not hold together; the message lists everything that is wrong and repeats no value. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+/** @throws {ConfigError} */
+export function parseConfig(env: Readonly<Record<string, unknown>> | Env): Config {
+  const parsed = settings.safeParse(env);
+  if (!parsed.success) {
+    const problems = parsed.error.issues.map(
+      (issue) => `${issue.path.join('.') || 'settings'}: ${issue.message}`,
+    );
+    throw new ConfigError(problems.join('; '));
+  }
+  const values = parsed.data;
+  const wanted = values.DEFAULT_MODEL;
+  const defaultModel = values.MODELS.find(({ id }) => wanted === undefined || id === wanted);
+  if (defaultModel === undefined) throw new ConfigError('DEFAULT_MODEL: is not among MODELS');
+  return Object.freeze({
+    gpuUrl: values.GPU_URL,
+    signingKey: values.GPU_SIGNING_KEY?.[0],
+    models: values.MODELS,
+    defaultModel,
+    modelAliases: values.MODEL_ALIASES === 'on',
+    authMode: values.AUTH_MODE,
+    bootstrapKeys: values.API_KEYS_BOOTSTRAP,
+    anonymousLimits: { rate: values.GENERATIONS_PER_MINUTE, burst: values.GENERATIONS_BURST },
+    readsPerMinute: values.READS_PER_MINUTE,
+    publicOrigin: values.PUBLIC_ORIGIN,
+    corsOrigins: values.CORS_ORIGINS,
+    visibilityDefault: values.CACHE_VISIBILITY_DEFAULT,
+    cacheApi: values.CACHE_API === 'on',
+    jobDeadlineMs: values.JOB_DEADLINE_MS,
+    upstreamIdleMs: values.UPSTREAM_IDLE_MS,
+    bodyDeadlineMs: values.BODY_DEADLINE_MS,
+    logLevel: values.LOG_LEVEL,
+  });
+}
+
+const loaded = new WeakMap<Env, Config>();
+
+/** The Config of an environment, parsed once per isolate. */
+export function loadConfig(env: Env): Config {
+  const known = loaded.get(env);
+  if (known !== undefined) return known;
+  const config = parseConfig(env);
+  loaded.set(env, config);
+  return config;
+}

@@ -1,0 +1,28 @@
+/** Bindings of the Worker, as `wrangler.toml` declares them. Only `config.ts` and `index.ts` look inside. */
+import type { ApiKey } from './api-key.ts';
+import type { Job } from './job.ts';
+
+export interface Env {
+  readonly JOB: DurableObjectNamespace<Job>;
+  readonly API_KEY: DurableObjectNamespace<ApiKey>;
+  readonly IMAGES: R2Bucket;
+  readonly ASSETS?: Fetcher;
+  readonly GPU_URL?: string;
+  readonly GPU_SIGNING_KEY?: string;
+  readonly MODELS?: string;
+  readonly DEFAULT_MODEL?: string;
+  readonly MODEL_ALIASES?: string;
+  readonly AUTH_MODE?: string;
+  readonly API_KEYS_BOOTSTRAP?: string;
+  readonly GENERATIONS_PER_MINUTE?: string;
+  readonly GENERATIONS_BURST?: string;
+  readonly READS_PER_MINUTE?: string;
+  readonly PUBLIC_ORIGIN?: string;
+  readonly CORS_ORIGINS?: string;
+  readonly CACHE_VISIBILITY_DEFAULT?: string;
+  readonly CACHE_API?: string;
+  readonly JOB_DEADLINE_MS?: string;
+  readonly UPSTREAM_IDLE_MS?: string;
+  readonly BODY_DEADLINE_MS?: string;
+  readonly LOG_LEVEL?: string;
+}

@@ -1,0 +1,67 @@
+/** Entry of the Worker: builds the app once per isolate, exports the Durable Objects. */
+import type { Hono } from 'hono';
+import { ApiKeys } from './api-keys.ts';
+import { createApp } from './app.ts';
+import type { AppEnv, Deps } from './app-env.ts';
+import { ConfigError, loadConfig } from './config.ts';
+import type { Env } from './env.ts';
+import { ImageStore } from './image-store.ts';
+import { createLog } from './log.ts';
+import { ReadLeases } from './read-leases.ts';
+import { Upstream } from './upstream.ts';
+
+export { ApiKey } from './api-key.ts';
+export { Job } from './job.ts';
+
+let app: Hono<AppEnv> | undefined;
+
+export default {
+  async fetch(request, env, ctx): Promise<Response> {
+    try {
+      app ??= createApp(createDeps(env));
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      createLog('error').error('config.refused', {}, error);
+      const detail = 'The service is not configured.';
+      return Response.json({ title: 'Not configured', status: 503, detail }, { status: 503 });
+    }
+    return app.fetch(request, env, ctx);
+  },
+} satisfies ExportedHandler<Env>;
+
+function createDeps(env: Env): Deps {
+  const config = loadConfig(env);
+  const log = createLog(config.logLevel);
+  const { ASSETS: assets } = env;
+  const upstream = new Upstream({
+    url: config.gpuUrl,
+    signingKey: config.signingKey,
+    idleMs: config.upstreamIdleMs,
+    fetch: (request) => fetch(request),
+    now: Date.now,
+    random: Math.random,
+  });
+  return {
+    config,
+    log,
+    apiKeys: new ApiKeys({
+      lookUp: async (id) => env.API_KEY.getByName(id).record(id),
+      now: Date.now,
+    }),
+    readLeases: new ReadLeases({
+      readsPerMinute: config.readsPerMinute,
+      take: async (keyId, limits, want) => env.API_KEY.getByName(keyId).takeReads(limits, want),
+      now: Date.now,
+    }),
+    images: new ImageStore({
+      bucket: env.IMAGES,
+      cache: config.cacheApi ? caches.default : undefined,
+      log,
+    }),
+    jobs: env.JOB,
+    isUpstreamReady: () => upstream.isReady(),
+    assets: assets === undefined ? undefined : (request) => assets.fetch(request),
+    now: Date.now,
+    randomSeed: () => crypto.getRandomValues(new Uint32Array(1))[0]!,
+  };
+}

@@ -1,0 +1,359 @@
+/**
+ * The Durable Object that owns one execution: one object for each cache key.
+ *
+ * Whoever wants the picture of its key posts an order. The first order starts the execution and pays for it; every other one
+ * that comes while it runs joins it. When the last follower leaves, the execution stops: at once, or after
+ * `RESUME_GRACE_MS` where the caller can come back. The bytes of the picture go to the bucket, the events into the log, which
+ * survives a crash of the object.
+ */
+import { DurableObject } from 'cloudflare:workers';
+import { ServiceError } from '#shared/errors.ts';
+import { MEDIA_TYPES } from '#shared/headers.ts';
+import { RESUME_GRACE_MS } from '#shared/limits.ts';
+import { encodeSseEvent } from '#shared/sse.ts';
+import { type Config, loadConfig } from './config.ts';
+import type { Env } from './env.ts';
+import { type Drawing, execute } from './execution.ts';
+import { Followers } from './followers.ts';
+import { storePicture } from './image-store.ts';
+import { JobLog } from './job-log.ts';
+import {
+  HEAD_HEADER,
+  type JobCompleted,
+  type JobEvent,
+  type JobFailed,
+  type JobHead,
+  type JobOrder,
+  type JobRefusal,
+  type JobSpec,
+} from './job-protocol.ts';
+import { createLog, type Log } from './log.ts';
+import type { BucketView } from './token-bucket.ts';
+import { Upstream } from './upstream.ts';
+
+/** While work runs the alarm is this far away: it fires only if the object has been lost. */
+const LEASE_MS = 5000;
+/** How long the events of a finished job can be replayed. */
+const RETENTION_MS = 600_000;
+/** Executions of one order that a lost object may cause. */
+const TRIES_MAX = 2;
+/** The leader learns of a refusal by status if it comes this soon, else by event. */
+const ADMISSION_MS = 1000;
+/** The bucket gets this long before followers are served without it. */
+const STORE_DEADLINE_MS = 5000;
+
+interface Execution {
+  readonly id: string;
+  readonly spec: JobSpec;
+  readonly tries: number;
+  readonly startedMs: number;
+  readonly controller: AbortController;
+  readonly followers: Followers;
+  /** Frame of event `seq` at index `seq - 1`. */
+  readonly frames: Uint8Array[];
+  /** Settled by the first of: taken by the function, failed. */
+  readonly admission: PromiseWithResolvers<JobFailed | undefined>;
+  grace: ReturnType<typeof setTimeout> | undefined;
+  isLogged: boolean;
+}
+
+export class Job extends DurableObject<Env> {
+  readonly #log: Log;
+  readonly #config: Config;
+  readonly #upstream: Upstream;
+  readonly #events: JobLog;
+  #running: Execution | undefined;
+  /** The execution that was started last: only it may write. */
+  #latest: Execution | undefined;
+  /** The last result, while the bucket does not have it. */
+  #unstored: JobCompleted | undefined;
+  /** Orders are looked at one after the other: two of them never both start an execution. */
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    this.#config = loadConfig(env);
+    this.#log = createLog(this.#config.logLevel);
+    this.#events = new JobLog(ctx.storage);
+    this.#upstream = new Upstream({
+      url: this.#config.gpuUrl,
+      signingKey: this.#config.signingKey,
+      idleMs: this.#config.upstreamIdleMs,
+      fetch: (request) => fetch(request),
+      now: Date.now,
+      random: Math.random,
+    });
+  }
+
+  override async fetch(request: Request): Promise<Response> {
+    const order = (await request.json()) as JobOrder;
+    const turn = this.#turn.then(() => this.#place(order));
+    this.#turn = turn.catch(() => undefined);
+    const placed = await turn;
+    if (placed instanceof Response) return placed;
+    const { execution, head, stream } = placed;
+    if (execution !== undefined) {
+      const failure = await Promise.race([execution.admission.promise, pause(ADMISSION_MS)]);
+      if (failure !== undefined) {
+        await stream.cancel();
+        return refuse({ failure, budget: head.budget });
+      }
+    }
+    return new Response(stream, {
+      headers: { 'Content-Type': MEDIA_TYPES.eventStream, [HEAD_HEADER]: JSON.stringify(head) },
+    });
+  }
+
+  /** Fires when the object was lost with work in hand, and when the retention is over. */
+  override async alarm(): Promise<void> {
+    if (this.#running !== undefined) {
+      await this.ctx.storage.setAlarm(Date.now() + LEASE_MS);
+      return;
+    }
+    const row = this.#events.read();
+    if (row?.state !== 'running') {
+      this.#unstored = undefined;
+      await this.ctx.storage.deleteAll();
+      return;
+    }
+    if (row.spec.resumable && row.tries < TRIES_MAX) {
+      this.#log.info('job.resumed', { request_id: row.spec.requestId, tries: row.tries + 1 });
+      this.#start(row.spec, row.tries + 1);
+      await this.ctx.storage.setAlarm(Date.now() + LEASE_MS);
+      return;
+    }
+    // Nobody can come back to it: its followers were cut off with the object.
+    this.#events.end('failed');
+    await this.ctx.storage.setAlarm(Date.now() + RETENTION_MS);
+  }
+
+  /** Joins what runs, replays what is finished, or starts. */
+  async #place(
+    order: JobOrder,
+  ): Promise<
+    | Response
+    | { head: JobHead; stream: ReadableStream<Uint8Array>; execution?: Execution | undefined }
+  > {
+    const running = this.#running;
+    if (running !== undefined && !running.controller.signal.aborted) {
+      if (running.followers.isFull) {
+        const failure = { code: 'overloaded', detail: 'Too many wait for this picture.' } as const;
+        return refuse({ failure: { ...failure, retryAfterMs: 1000 } });
+      }
+      return { head: { role: 'follower' }, stream: this.#follow(running, order, false) };
+    }
+    if (!order.fresh) {
+      const replay = this.#replay(order.from);
+      if (replay !== undefined) return { head: { role: 'late' }, stream: replay };
+    }
+    const { keyId, limits } = order.spec;
+    const budget = await this.env.API_KEY.getByName(keyId).takeGeneration(limits);
+    if (budget.taken === 0) return refuse({ failure: refusedBudget(budget, order.spec), budget });
+    const execution = this.#start(order.spec, 1);
+    const stream = this.#follow(execution, order, order.inline);
+    return { head: { role: 'leader', budget: toView(budget) }, stream, execution };
+  }
+
+  #follow(execution: Execution, order: JobOrder, inline: boolean): ReadableStream<Uint8Array> {
+    clearTimeout(execution.grace ?? null);
+    return execution.followers.add(
+      { inline, from: order.from },
+      execution.frames.slice(order.from),
+    );
+  }
+
+  /** A finished job as a stream, or undefined when it has to be drawn. */
+  #replay(from: number): ReadableStream<Uint8Array> | undefined {
+    if (this.#unstored !== undefined) {
+      const frame = toFrame(from + 1, { type: 'completed', ...this.#unstored });
+      return new Blob([frame]).stream();
+    }
+    if (this.#events.read()?.state !== 'completed') return undefined;
+    return new Blob(this.#events.framesAfter(from)).stream();
+  }
+
+  #start(spec: JobSpec, tries: number): Execution {
+    this.#unstored = undefined;
+    const execution: Execution = {
+      id: crypto.randomUUID(),
+      spec,
+      tries,
+      startedMs: Date.now(),
+      controller: new AbortController(),
+      followers: new Followers({ onEmpty: () => this.#abandon(execution) }),
+      frames: [],
+      admission: Promise.withResolvers(),
+      grace: undefined,
+      isLogged: false,
+    };
+    this.#running = execution;
+    this.#latest = execution;
+    // The write waits until the call has left: a reply would wait for the disk, and a loss before it costs nothing.
+    setTimeout(() => this.#record(execution), 0);
+    this.ctx.waitUntil(this.#run(execution));
+    return execution;
+  }
+
+  async #run(execution: Execution): Promise<void> {
+    const { spec, controller, admission } = execution;
+    try {
+      const drawing = await execute(spec, {
+        id: execution.id,
+        upstream: this.#upstream,
+        now: Date.now,
+        signal: controller.signal,
+        onAccepted: () => admission.resolve(undefined),
+        onPreview: (preview) => this.#send(execution, { type: 'preview', ...preview }),
+      });
+      await this.#complete(execution, drawing);
+    } catch (error) {
+      await this.#fail(execution, error);
+    }
+  }
+
+  async #complete(execution: Execution, drawing: Drawing): Promise<void> {
+    const { spec, followers, frames } = execution;
+    const { entry, timings, bytes, base64 } = drawing;
+    const seq = frames.length + 1;
+    const whole: JobCompleted = { entry, timings, stored: false, image: base64 };
+    const inlineFrame = encode(toFrame(seq, { type: 'completed', ...whole }));
+    // The leader does not wait for the bucket.
+    followers.finish(inlineFrame, (follower) => follower.inline);
+    const stored = spec.store && (await this.#store(spec.cacheKey, drawing));
+    const result: JobCompleted = { entry, timings, stored };
+    this.#unstored = stored ? undefined : whole;
+    this.#running = undefined;
+    const event: JobEvent = { type: 'completed', ...result };
+    followers.finish(stored ? encode(toFrame(seq, event)) : inlineFrame);
+    this.#log.info('job.completed', {
+      ...this.#fields(execution),
+      digest: entry.digest,
+      size_bytes: bytes.length,
+      stored,
+    });
+    if (!spec.store) {
+      await this.#forget();
+      return;
+    }
+    this.#record(execution);
+    this.#events.append(seq, event);
+    // Without its bytes a result cannot be replayed: the next order draws it again.
+    this.#events.end(stored ? 'completed' : 'failed');
+    await this.ctx.storage.setAlarm(Date.now() + RETENTION_MS);
+  }
+
+  async #store(cacheKey: string, { entry, bytes }: Drawing): Promise<boolean> {
+    const work = storePicture(this.env.IMAGES, cacheKey, entry, bytes).then(
+      () => true,
+      (error: unknown) => {
+        this.#log.error('bucket.failed', { operation: 'put', digest: entry.digest }, error);
+        return false;
+      },
+    );
+    return Promise.race([work, pause(STORE_DEADLINE_MS).then(() => false)]);
+  }
+
+  async #fail(execution: Execution, error: unknown): Promise<void> {
+    const { followers, frames, controller } = execution;
+    if (this.#running === execution) this.#running = undefined;
+    const left = controller.signal.aborted && error === controller.signal.reason;
+    const failure = toFailed(error);
+    execution.admission.resolve(failure);
+    const event: JobEvent = { type: 'failed', ...failure };
+    const seq = frames.length + 1;
+    followers.finish(encode(toFrame(seq, event)));
+    if (left) {
+      this.#log.info('job.abandoned', this.#fields(execution));
+      if (this.#latest === execution) await this.#forget();
+      return;
+    }
+    const fields = { ...this.#fields(execution), code: failure.code };
+    this.#log.error('job.failed', fields, error);
+    if (this.#latest !== execution) return;
+    this.#record(execution);
+    this.#events.append(seq, event);
+    this.#events.end('failed');
+    await this.ctx.storage.setAlarm(Date.now() + RETENTION_MS);
+  }
+
+  #send(execution: Execution, event: JobEvent): void {
+    const seq = execution.frames.length + 1;
+    const frame = encode(toFrame(seq, event));
+    execution.frames.push(frame);
+    execution.followers.send(frame, seq);
+    this.#record(execution);
+    this.#events.append(seq, event);
+  }
+
+  /** Writes down that this execution runs, once. */
+  #record(execution: Execution): void {
+    if (execution.isLogged || !execution.spec.store) return;
+    execution.isLogged = true;
+    this.#events.begin(execution.spec, execution.tries);
+    this.ctx.waitUntil(this.ctx.storage.setAlarm(Date.now() + LEASE_MS));
+  }
+
+  /** The last follower has left. */
+  #abandon(execution: Execution): void {
+    const stop = () => {
+      if (execution.followers.size > 0) return;
+      // The next order starts anew, it does not wait for this one to die.
+      if (this.#running === execution) this.#running = undefined;
+      execution.controller.abort(new Error('nobody waits for it'));
+    };
+    if (!execution.spec.resumable) stop();
+    else execution.grace = setTimeout(stop, RESUME_GRACE_MS);
+  }
+
+  async #forget(): Promise<void> {
+    this.#unstored = undefined;
+    await this.ctx.storage.deleteAlarm();
+    await this.ctx.storage.deleteAll();
+  }
+
+  #fields({ id, spec, startedMs, tries }: Execution) {
+    return {
+      request_id: spec.requestId,
+      prediction_id: id,
+      prompt_hash: spec.cacheKey,
+      key_id: spec.keyId,
+      tries,
+      total_ms: Date.now() - startedMs,
+    };
+  }
+}
+
+function toFailed(error: unknown): JobFailed {
+  const known = error instanceof ServiceError ? error : new ServiceError('internal_error');
+  const { code, detail, param, retryAfterMs } = known;
+  return { code, detail, param, retryAfterMs };
+}
+
+function refusedBudget(
+  budget: BucketView & { readonly revoked: boolean },
+  { limits }: JobSpec,
+): JobFailed {
+  if (budget.revoked) return toFailed(new ServiceError('invalid_credentials'));
+  const detail = `This key may start ${limits.rate} generations a minute, ${limits.burst} at once.`;
+  return { code: 'rate_limited', detail, retryAfterMs: budget.nextMs };
+}
+
+function toView({ remaining, nextMs, fullMs }: BucketView): BucketView {
+  return { remaining, nextMs, fullMs };
+}
+
+function refuse(refusal: JobRefusal): Response {
+  return Response.json(refusal, { status: 400 });
+}
+
+function toFrame(seq: number, { type, ...data }: JobEvent): string {
+  return encodeSseEvent({ event: type, id: String(seq), data: JSON.stringify(data) });
+}
+
+function encode(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
+}
+
+function pause(ms: number): Promise<undefined> {
+  return new Promise((resolve) => setTimeout(() => resolve(undefined), ms));
+}

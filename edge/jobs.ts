@@ -1,0 +1,155 @@
+/**
+ * The way from a request to a job object: post an order, read its events to the end.
+ *
+ * A reader whose object is lost under it comes back once, with the id of the last event it has.
+ */
+import { isErrorCode, ServiceError } from '#shared/errors.ts';
+import { decodeSse } from '#shared/sse.ts';
+import {
+  HEAD_HEADER,
+  type JobEvent,
+  type JobFailed,
+  type JobHead,
+  type JobOrder,
+  type JobRefusal,
+} from './job-protocol.ts';
+import type { BucketView } from './token-bucket.ts';
+
+/** The part of a Durable Object namespace that is used. */
+export interface JobNamespace {
+  getByName(name: string): { fetch(request: Request): Promise<Response> };
+}
+
+/** What a reader sees between the head and the end. */
+export type JobItem = Exclude<JobEvent, { type: 'failed' }> | { readonly type: 'heartbeat' };
+
+export interface OpenJob {
+  readonly head: JobHead;
+  /** Ends after `completed`; throws the ServiceError of `failed`. */
+  readonly items: AsyncGenerator<JobItem, void, undefined>;
+}
+
+export interface OpenOptions {
+  readonly order: JobOrder;
+  /** Name of the object: the cache key, or a name of its own for pictures that are shared with nobody. */
+  readonly name: string;
+  /** Aborted when the reader leaves. */
+  readonly signal: AbortSignal;
+  /** Told of the budget, also when it was the reason for a refusal. */
+  readonly onBudget: (budget: BucketView) => void;
+}
+
+const RECORD_BYTES_MAX = 12 * 1024 * 1024;
+const ATTEMPTS_MAX = 2;
+
+/** @throws {ServiceError} when the order is refused */
+export async function openJob(jobs: JobNamespace, options: OpenOptions): Promise<OpenJob> {
+  const { response, head } = await post(jobs, options, options.order.from);
+  return { head, items: read(jobs, options, response) };
+}
+
+async function* read(
+  jobs: JobNamespace,
+  options: OpenOptions,
+  opened: Response,
+): AsyncGenerator<JobItem, void, undefined> {
+  let response = opened;
+  let lastId = options.order.from;
+  for (let attempt = 1; ; attempt += 1) {
+    const body = response.body ?? new Blob([]).stream();
+    try {
+      for await (const item of decodeSse(untilAborted(body, options.signal), {
+        bytesMax: RECORD_BYTES_MAX,
+      })) {
+        if (item.kind === 'comment') {
+          yield { type: 'heartbeat' };
+          continue;
+        }
+        lastId = Number(item.id);
+        const event = { type: item.event, ...JSON.parse(item.data) } as JobEvent;
+        if (event.type === 'failed') throw toServiceError(event);
+        yield event;
+        if (event.type === 'completed') return;
+      }
+    } catch (error) {
+      if (error instanceof ServiceError) throw error;
+      options.signal.throwIfAborted();
+      if (attempt >= ATTEMPTS_MAX) throw lost(error);
+    }
+    options.signal.throwIfAborted();
+    if (attempt >= ATTEMPTS_MAX) throw lost();
+    ({ response } = await post(jobs, options, lastId));
+  }
+}
+
+async function post(
+  jobs: JobNamespace,
+  { order, name, onBudget, signal }: OpenOptions,
+  from: number,
+): Promise<{ response: Response; head: JobHead }> {
+  const body = JSON.stringify({ ...order, from });
+  for (let attempt = 1; ; attempt += 1) {
+    signal.throwIfAborted();
+    try {
+      // A stub that has failed once keeps failing, so each attempt takes a new one.
+      const response = await jobs
+        .getByName(name)
+        .fetch(new Request('https://job/', { method: 'POST', body }));
+      if (response.ok) {
+        const head = JSON.parse(response.headers.get(HEAD_HEADER) ?? '') as JobHead;
+        if (head.budget !== undefined) onBudget(head.budget);
+        return { response, head };
+      }
+      const refusal = (await response.json()) as JobRefusal;
+      if (refusal.budget !== undefined) onBudget(refusal.budget);
+      throw toServiceError(refusal.failure);
+    } catch (error) {
+      if (error instanceof ServiceError) throw error;
+      const { overloaded = false } = error as { overloaded?: boolean };
+      if (overloaded) throw new ServiceError('overloaded', { retryAfterMs: 1000, cause: error });
+      if (attempt >= ATTEMPTS_MAX) throw lost(error);
+    }
+  }
+}
+
+function toServiceError({ code, detail, param, retryAfterMs }: JobFailed): ServiceError {
+  return new ServiceError(isErrorCode(code) ? code : 'internal_error', {
+    detail,
+    ...(param !== undefined && { param }),
+    ...(retryAfterMs !== undefined && { retryAfterMs }),
+  });
+}
+
+function lost(cause?: unknown): ServiceError {
+  return new ServiceError('upstream_lost', {
+    message: 'the job object was lost',
+    retryAfterMs: 1000,
+    ...(cause !== undefined && { cause }),
+  });
+}
+
+/** The same bytes; canceled as soon as the signal is aborted, though a read may be pending. */
+function untilAborted(
+  stream: ReadableStream<Uint8Array>,
+  signal: AbortSignal,
+): ReadableStream<Uint8Array> {
+  const reader = stream.getReader();
+  const stop = () => void reader.cancel(signal.reason).catch(() => undefined);
+  if (signal.aborted) stop();
+  else signal.addEventListener('abort', stop);
+  return new ReadableStream({
+    pull: async (controller) => {
+      const { done, value } = await reader.read();
+      if (!done) {
+        controller.enqueue(value);
+        return;
+      }
+      signal.removeEventListener('abort', stop);
+      controller.close();
+    },
+    cancel: () => {
+      signal.removeEventListener('abort', stop);
+      return reader.cancel();
+    },
+  });
+}

@@ -1,0 +1,58 @@
+/**
+ * Refill arithmetic of a token bucket, pure.
+ *
+ * A bucket holds up to `burst` tokens and gains `rate` a minute. Time that runs backwards gives no credit.
+ */
+
+export interface BucketLimits {
+  /** Tokens per minute. */
+  readonly rate: number;
+  readonly burst: number;
+}
+
+export interface BucketState {
+  readonly tokens: number;
+  readonly atMs: number;
+}
+
+export interface BucketView {
+  /** Whole tokens left. */
+  readonly remaining: number;
+  /** Milliseconds until there is one more token than now; 0 when full. */
+  readonly nextMs: number;
+  /** Milliseconds until the bucket is full. */
+  readonly fullMs: number;
+}
+
+export function fullBucket(limits: BucketLimits, nowMs: number): BucketState {
+  return { tokens: limits.burst, atMs: nowMs };
+}
+
+export function refill(state: BucketState, limits: BucketLimits, nowMs: number): BucketState {
+  const elapsedMs = Math.max(0, nowMs - state.atMs);
+  const tokens = Math.min(limits.burst, state.tokens + (elapsedMs * limits.rate) / 60_000);
+  return { tokens, atMs: Math.max(nowMs, state.atMs) };
+}
+
+/** Takes up to `count` whole tokens. */
+export function takeTokens(
+  state: BucketState,
+  limits: BucketLimits,
+  { nowMs, count }: { readonly nowMs: number; readonly count: number },
+): { readonly state: BucketState; readonly taken: number } {
+  const now = refill(state, limits, nowMs);
+  const taken = Math.min(count, Math.floor(now.tokens));
+  return { state: { tokens: now.tokens - taken, atMs: now.atMs }, taken };
+}
+
+export function viewBucket(state: BucketState, limits: BucketLimits, nowMs: number): BucketView {
+  const { tokens } = refill(state, limits, nowMs);
+  const msPerToken = 60_000 / limits.rate;
+  const remaining = Math.floor(tokens);
+  const missing = limits.burst - tokens;
+  return {
+    remaining,
+    nextMs: missing <= 0 ? 0 : Math.ceil((remaining + 1 - tokens) * msPerToken),
+    fullMs: missing <= 0 ? 0 : Math.ceil(missing * msPerToken),
+  };
+}

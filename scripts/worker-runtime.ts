@@ -1,0 +1,144 @@
+/**
+ * The Worker on this machine: bundled by esbuild, run by workerd through Miniflare, without `wrangler dev`.
+ *
+ * `npm start` and the tests use it. Bindings come from `wrangler.toml`; whatever is given here goes over them.
+ */
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+import type { Miniflare, WorkerdStructuredLog } from 'miniflare';
+
+export interface WorkerOptions {
+  /** 0 picks a free one. */
+  readonly port?: number;
+  readonly host?: string;
+  /** Base URL of the function. */
+  readonly gpuUrl: string;
+  /** Vars and secrets by name, over those of `wrangler.toml`. */
+  readonly bindings: Readonly<Record<string, string>>;
+  /** Folder for pictures, jobs and keys; absent: everything is forgotten at the end. */
+  readonly stateDir?: string | undefined;
+  /** Gets each line that the Worker logs. Absent: it goes to standard output. */
+  readonly onLog?: ((line: string) => void) | undefined;
+}
+
+export interface RunningWorker {
+  /** Origin, without a slash at the end. */
+  readonly url: string;
+  readonly miniflare: Miniflare;
+  /** Deletes the oldest pictures until the rest take at most so many bytes. */
+  readonly prunePictures: (bytesMax: number) => Promise<{ deleted: number; bytes: number }>;
+  readonly dispose: () => Promise<void>;
+}
+
+const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
+
+/**
+ * Starts the Worker and waits until it answers.
+ *
+ * @throws when the port is taken (`code` is `ERR_ADDRESS_IN_USE` or the message names the address), or the bundle fails
+ */
+export async function startWorker(options: WorkerOptions): Promise<RunningWorker> {
+  // Wrangler reads them when it is loaded: no call home, no traces, no look-up of where this machine is.
+  process.env.WRANGLER_SEND_METRICS = 'false';
+  process.env.WRANGLER_HIDE_BANNER = 'true';
+  process.env.WRANGLER_LOG ??= 'error';
+  process.env.CLOUDFLARE_CF_FETCH_ENABLED = 'false';
+  process.env.X_LOCAL_OBSERVABILITY = 'false';
+  process.env.X_LOCAL_EXPLORER = 'false';
+  const [{ convertV4MiniflareOptions, Miniflare }, { unstable_getMiniflareWorkerOptions }] =
+    await Promise.all([import('miniflare'), import('wrangler')]);
+
+  const { host = '127.0.0.1', port = 0, gpuUrl, stateDir, onLog = printLine } = options;
+  if (stateDir !== undefined) await mkdir(stateDir, { recursive: true });
+  const assets = path.join(ROOT, 'edge/public');
+  await mkdir(assets, { recursive: true });
+  const { workerOptions, externalWorkers } = unstable_getMiniflareWorkerOptions(
+    path.join(ROOT, 'wrangler.toml'),
+  );
+  const shared = workerOptions as { bindings?: Record<string, string> };
+  // The Worker's own socket: Miniflare's entry Worker in front of it would cost half the requests a second.
+  const socket = { host, port };
+  const miniflare = new Miniflare(
+    convertV4MiniflareOptions({
+      host: '127.0.0.1',
+      port: 0,
+      logRequests: false,
+      cf: false,
+      handleStructuredLogs: ({ message }: WorkerdStructuredLog) => onLog(message),
+      ...(stateDir !== undefined && { resourcePersistencePath: stateDir }),
+      workers: [
+        {
+          ...shared,
+          name: 'pixart-edge',
+          modules: [{ type: 'ESModule', path: 'index.js', contents: await bundleWorker() }],
+          bindings: { ...shared.bindings, ...options.bindings, GPU_URL: gpuUrl },
+          unsafeDirectSockets: [socket],
+        },
+        ...externalWorkers,
+      ],
+    } as Parameters<typeof convertV4MiniflareOptions>[0]),
+  );
+  try {
+    await miniflare.ready;
+    const direct = await miniflare.unsafeGetDirectURL('pixart-edge');
+    return {
+      url: direct.origin,
+      miniflare,
+      prunePictures: (bytesMax) => prunePictures(miniflare, bytesMax),
+      dispose: () => miniflare.dispose(),
+    };
+  } catch (error) {
+    await miniflare.dispose();
+    throw error;
+  }
+}
+
+/** The Worker as one module. */
+export async function bundleWorker(): Promise<string> {
+  const result = await build({
+    absWorkingDir: ROOT,
+    entryPoints: ['edge/index.ts'],
+    bundle: true,
+    write: false,
+    format: 'esm',
+    target: 'es2024',
+    conditions: ['workerd', 'worker', 'browser'],
+    mainFields: ['module', 'main'],
+    external: ['cloudflare:*', 'node:*'],
+    sourcemap: 'inline',
+    logLevel: 'silent',
+  });
+  return result.outputFiles[0]!.text;
+}
+
+async function prunePictures(
+  miniflare: Miniflare,
+  bytesMax: number,
+): Promise<{ deleted: number; bytes: number }> {
+  const bucket = await miniflare.getR2Bucket('IMAGES', 'pixart-edge');
+  const pictures: { key: string; size: number; uploadedMs: number }[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await bucket.list({ prefix: 'img/', ...(cursor !== undefined && { cursor }) });
+    for (const { key, size, uploaded } of page.objects) {
+      pictures.push({ key, size, uploadedMs: uploaded.getTime() });
+    }
+    cursor = page.truncated ? page.cursor : undefined;
+  } while (cursor !== undefined);
+  pictures.sort((a, b) => a.uploadedMs - b.uploadedMs);
+  let bytes = pictures.reduce((sum, { size }) => sum + size, 0);
+  let deleted = 0;
+  for (const { key, size } of pictures) {
+    if (bytes <= bytesMax) break;
+    await bucket.delete(key);
+    bytes -= size;
+    deleted += 1;
+  }
+  return { deleted, bytes };
+}
+
+function printLine(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
