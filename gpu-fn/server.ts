@@ -137,8 +137,8 @@ function createHttpServer({
   metrics: Metrics;
   handle: (incoming: IncomingMessage, outgoing: ServerResponse) => unknown;
 }): Server {
-  /** Sockets with a request that has not been answered in full. */
-  const active = new Set<Socket>();
+  /** Requests that have not been answered in full. */
+  const active = new Map<Socket, ServerResponse>();
   const server = createServer(
     {
       maxHeaderSize: HEADER_BYTES_MAX,
@@ -149,8 +149,12 @@ function createHttpServer({
     },
     (incoming, outgoing) => {
       const { socket } = incoming;
-      active.add(socket);
-      outgoing.once('close', () => active.delete(socket));
+      active.set(socket, outgoing);
+      outgoing.once('close', () => {
+        active.delete(socket);
+        // Kept-alive connections that become idle during the drain would hold it up.
+        if (!server.listening) setImmediate(() => server.closeIdleConnections());
+      });
       try {
         guardRequest(incoming);
       } catch (error) {
@@ -174,7 +178,12 @@ function createHttpServer({
       socket.destroy();
     }
   });
-  server.on('clientError', onClientError);
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+    const outgoing = active.get(socket);
+    // Garbage behind a whole request: that request gets its answer first.
+    if (outgoing?.req.complete) outgoing.once('finish', () => onClientError(error, socket));
+    else onClientError(error, socket);
+  });
   return server;
 }
 
