@@ -38,6 +38,10 @@ const BIN_COUNT = 36;
 /** A drawing takes the name of a colour when at least this much of it has it. */
 const NAMED_SHARE_MIN = 0.45;
 
+/** Pixels with less chroma than the first and more lightness than the second can take a tint. */
+const TINT_CHROMA_MAX = 0.06;
+const TINT_LIGHTNESS_MIN = 0.42;
+
 export interface ColourFacts {
   /** Degrees of the strongest hue, chroma-weighted over 36 bins; null for colourless drawings. */
   readonly hue: number | null;
@@ -45,6 +49,10 @@ export interface ColourFacts {
   readonly hueShare: number;
   /** Mean OKLab of those pixels, or of all pixels when there is no hue. */
   readonly main: Oklab;
+  /** Part of the drawing, 0–1, that is white or gray and so can take a tint. */
+  readonly grayShare: number;
+  /** Mean OKLab of that part. */
+  readonly grayMain: Oklab;
   /** Mean OKLab of the outermost pixels, which meet the backdrop. */
   readonly rim: Oklab;
   /** Name out of the palette, or null when the drawing has no one colour. */
@@ -52,17 +60,14 @@ export interface ColourFacts {
 }
 
 const hueOf = ({ a, b }: Oklab): number => ((Math.atan2(b, a) * 180) / Math.PI + 360) % 360;
+const chromaOf = ({ a, b }: Oklab): number => Math.hypot(a, b);
 const apart = (x: number, y: number): number => Math.abs(((x - y + 540) % 360) - 180);
 
 /**
  * @param rgba   uint8 `[side, side, 4]`, straight alpha
  * @param depth  float `[side, side]`, distance of each pixel to the outside, in pixels
  */
-export function measureColour(
-  rgba: Uint8Array,
-  depth: Float64Array,
-  palette: Readonly<Record<string, string>>,
-): ColourFacts {
+export function measureColour(rgba: Uint8Array, depth: Float64Array): ColourFacts {
   const pixels: Oklab[] = [];
   const rimPixels: Oklab[] = [];
   for (let i = 0; i < depth.length; i += 1) {
@@ -73,19 +78,28 @@ export function measureColour(
   }
   const rim = mean(rimPixels.length > 0 ? rimPixels : pixels);
   const hue = dominantHue(pixels);
-  const band =
-    hue === null
-      ? []
-      : pixels.filter((p) => Math.hypot(p.a, p.b) >= CHROMA_MIN && apart(hueOf(p), hue) <= BAND_DEGREES);
+  const band = pixels.filter(
+    (p) => hue !== null && chromaOf(p) >= CHROMA_MIN && apart(hueOf(p), hue) <= BAND_DEGREES,
+  );
+  const grays = pixels.filter((p) => chromaOf(p) < TINT_CHROMA_MAX && p.L > TINT_LIGHTNESS_MIN);
   const hueShare = band.length / pixels.length;
   const main = mean(band.length > 0 ? band : pixels);
-  return { hue, hueShare, main, rim, natural: nameColour({ pixels, band, hueShare, palette }) };
+  return {
+    hue,
+    hueShare,
+    main,
+    grayShare: grays.length / pixels.length,
+    grayMain: mean(grays),
+    rim,
+    natural:
+      hueShare >= NAMED_SHARE_MIN && chromaOf(main) > 0.055 ? nameHue(main) : nameGray(pixels),
+  };
 }
 
 function dominantHue(pixels: readonly Oklab[]): number | null {
   const bins = new Float64Array(BIN_COUNT);
   for (const pixel of pixels) {
-    const chroma = Math.hypot(pixel.a, pixel.b);
+    const chroma = chromaOf(pixel);
     if (chroma < CHROMA_MIN) continue;
     const bin = Math.floor((hueOf(pixel) / 360) * BIN_COUNT) % BIN_COUNT;
     bins[bin] = bins[bin]! + chroma;
@@ -105,46 +119,36 @@ function dominantHue(pixels: readonly Oklab[]): number | null {
   let x = 0;
   let y = 0;
   for (const pixel of pixels) {
-    if (Math.hypot(pixel.a, pixel.b) < CHROMA_MIN || apart(hueOf(pixel), centre) > 20) continue;
+    if (chromaOf(pixel) < CHROMA_MIN || apart(hueOf(pixel), centre) > 20) continue;
     x += pixel.a;
     y += pixel.b;
   }
   return hueOf({ L: 0, a: x, b: y });
 }
 
-interface NameArgs {
-  readonly pixels: readonly Oklab[];
-  readonly band: readonly Oklab[];
-  readonly hueShare: number;
-  readonly palette: Readonly<Record<string, string>>;
+/** Everyday name of a colour with a hue; the borders were set by looking at the drawings. */
+export function nameHue(colour: Oklab): string {
+  const hue = hueOf(colour);
+  const { L } = colour;
+  if (L < 0.34 && chromaOf(colour) < 0.09) return 'black';
+  if (hue < 8 || hue >= 330) return 'pink';
+  if (hue < 42) return L > 0.73 ? 'pink' : L < 0.52 && chromaOf(colour) < 0.13 ? 'brown' : 'red';
+  if (hue < 78) return L < 0.64 || (L < 0.7 && chromaOf(colour) < 0.11) ? 'brown' : 'orange';
+  if (hue < 112) return L < 0.55 ? 'brown' : 'yellow';
+  if (hue < 170) return 'green';
+  if (hue < 212) return 'teal';
+  if (hue < 283) return L > 0.78 ? 'light blue' : 'blue';
+  return 'purple';
 }
 
-function nameColour({ pixels, band, hueShare, palette }: NameArgs): string | null {
-  const chromatic = hueShare >= NAMED_SHARE_MIN;
-  const grays = pixels.filter((p) => Math.hypot(p.a, p.b) < CHROMA_MIN);
-  if (!chromatic && grays.length / pixels.length < 0.6) return null;
-  const wanted = mean(chromatic ? band : grays);
-  if (!chromatic && deviation(grays, wanted) > 0.22) return null;
-  const near = nearestName(wanted, palette);
-  return near.distance <= 0.16 ? near.name : null;
-}
-
-/** Nearest palette colour in OKLab with lightness at half weight, since shading moves lightness. */
-export function nearestName(
-  wanted: Oklab,
-  palette: Readonly<Record<string, string>>,
-): { name: string; distance: number } {
-  let best = { name: '', distance: Number.POSITIVE_INFINITY };
-  for (const [name, hex] of Object.entries(palette)) {
-    const colour = toOklab(...parseHex(hex));
-    const distance = Math.hypot(
-      (wanted.L - colour.L) * 0.5,
-      wanted.a - colour.a,
-      wanted.b - colour.b,
-    );
-    if (distance < best.distance) best = { name, distance };
-  }
-  return best;
+/** Name of a drawing that is mostly white, gray or black; null when it is a mixture. */
+function nameGray(pixels: readonly Oklab[]): string | null {
+  const share = (test: (p: Oklab) => boolean): number =>
+    pixels.filter((p) => chromaOf(p) < CHROMA_MIN && test(p)).length / pixels.length;
+  if (share((p) => p.L > 0.86) > 0.6) return 'white';
+  if (share((p) => p.L < 0.36) > 0.6) return 'black';
+  if (share((p) => p.L >= 0.45 && p.L <= 0.86) > 0.6) return 'gray';
+  return null;
 }
 
 function mean(pixels: readonly Oklab[]): Oklab {
@@ -156,10 +160,4 @@ function mean(pixels: readonly Oklab[]): Oklab {
   }
   const count = Math.max(1, pixels.length);
   return { L: L / count, a: a / count, b: b / count };
-}
-
-function deviation(pixels: readonly Oklab[], centre: Oklab): number {
-  let sum = 0;
-  for (const pixel of pixels) sum += (pixel.L - centre.L) ** 2;
-  return Math.sqrt(sum / Math.max(1, pixels.length));
 }

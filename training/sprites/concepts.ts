@@ -16,10 +16,13 @@ export interface Concept extends Noun {
   readonly synonyms: readonly string[];
   /** Asked for most often; sampled at twice the weight. */
   readonly frequent: boolean;
+  /** Never recoloured: its colours are what it is. */
+  readonly fixedColour: boolean;
 }
 
 interface Options {
   readonly frequent?: true;
+  readonly fixedColour?: true;
   readonly plural?: string;
   readonly article?: 'a' | 'an' | '';
 }
@@ -27,6 +30,7 @@ interface Options {
 type Row = readonly [emoji: string, name: string, synonyms: string, options?: Options];
 
 const often = { frequent: true } as const;
+const fixed = { fixedColour: true } as const;
 
 const ANIMALS: readonly Row[] = [
   ['🐱', 'cat', 'kitty, kitten, cat face, tabby cat', often],
@@ -39,7 +43,7 @@ const ANIMALS: readonly Row[] = [
   ['🐯', 'tiger', 'tiger face, tiger cub, tiger head'],
   ['🐰', 'rabbit', 'bunny, bunny rabbit, rabbit face, hare', often],
   ['🐭', 'mouse', 'mouse face, little mouse', { plural: 'mice' }],
-  ['🐮', 'cow', 'cow face, dairy cow, cattle'],
+  ['🐮', 'cow', 'cow face, dairy cow, milk cow'],
   ['🐷', 'pig', 'piggy, piglet, pig face', often],
   ['🐴', 'horse', 'pony, horse face, horse head'],
   ['🦄', 'unicorn', 'unicorn face, unicorn head, magic unicorn', often],
@@ -49,7 +53,7 @@ const ANIMALS: readonly Row[] = [
   ['🦝', 'raccoon', 'raccoon face, racoon'],
   ['🐘', 'elephant', 'baby elephant, jumbo'],
   ['🦒', 'giraffe', 'tall giraffe, giraffe head'],
-  ['🦓', 'zebra', 'striped zebra, zebra head'],
+  ['🦓', 'zebra', 'striped zebra, zebra head', fixed],
   ['🐑', 'sheep', 'lamb, ewe, woolly sheep', { plural: 'sheep' }],
   ['🦙', 'llama', 'alpaca, fluffy llama'],
   ['🦔', 'hedgehog', 'spiny hedgehog, little hedgehog'],
@@ -70,11 +74,16 @@ const ANIMALS: readonly Row[] = [
   ['🐬', 'dolphin', 'jumping dolphin, bottlenose dolphin'],
   ['🦈', 'shark', 'great white shark, big shark'],
   ['🐠', 'fish', 'tropical fish, reef fish, angelfish', { frequent: true, plural: 'fish' }],
-  ['🐙', 'octopus', 'octopus with tentacles, little octopus', { frequent: true, plural: 'octopuses' }],
+  [
+    '🐙',
+    'octopus',
+    'octopus with tentacles, little octopus',
+    { frequent: true, plural: 'octopuses' },
+  ],
   ['🦀', 'crab', 'beach crab, sea crab'],
   ['🐌', 'snail', 'garden snail, slow snail'],
   ['🦋', 'butterfly', 'monarch butterfly, winged butterfly', often],
-  ['🐝', 'bee', 'honeybee, bumblebee, honey bee', often],
+  ['🐝', 'bee', 'honeybee, bumblebee, honey bee', { frequent: true, fixedColour: true }],
   ['🐞', 'ladybug', 'ladybird, lady beetle, ladybird beetle'],
 ];
 
@@ -96,23 +105,48 @@ const FOOD: readonly Row[] = [
   ['🥕', 'carrot', 'garden carrot, fresh carrot'],
   ['🌽', 'ear of corn', 'corn cob, corn on the cob, cob of corn', { plural: 'ears of corn' }],
   ['🥦', 'broccoli', 'broccoli floret, head of broccoli', { article: '', plural: 'broccoli' }],
-  ['🍞', 'loaf of bread', 'bread loaf, slice of bread, piece of toast', { plural: 'loaves of bread' }],
+  [
+    '🍞',
+    'loaf of bread',
+    'bread loaf, slice of bread, piece of toast',
+    { plural: 'loaves of bread' },
+  ],
   ['🥐', 'croissant', 'french croissant, butter croissant'],
-  ['🧀', 'piece of cheese', 'cheese wedge, wedge of cheese, slice of cheese', { plural: 'pieces of cheese' }],
+  [
+    '🧀',
+    'piece of cheese',
+    'cheese wedge, wedge of cheese, slice of cheese',
+    { plural: 'pieces of cheese' },
+  ],
   ['🍔', 'hamburger', 'burger, cheeseburger', often],
-  ['🍟', 'box of french fries', 'pack of fries, box of fries, portion of chips', { plural: 'boxes of french fries' }],
-  ['🍕', 'slice of pizza', 'pizza, pizza slice, piece of pizza', { frequent: true, plural: 'slices of pizza' }],
+  [
+    '🍟',
+    'box of french fries',
+    'pack of fries, box of fries, portion of chips',
+    { plural: 'boxes of french fries' },
+  ],
+  [
+    '🍕',
+    'slice of pizza',
+    'pizza, pizza slice, piece of pizza',
+    { frequent: true, plural: 'slices of pizza' },
+  ],
   ['🌭', 'hot dog', 'hotdog, sausage in a bun'],
-  ['🌮', 'taco', 'mexican taco, crunchy taco'],
-  ['🍣', 'piece of sushi', 'sushi roll, sushi', { plural: 'pieces of sushi' }],
+  ['🌮', 'taco', 'mexican taco, crunchy taco', { plural: 'tacos' }],
+  ['🍣', 'piece of sushi', 'sushi roll, sushi', { plural: 'pieces of sushi', fixedColour: true }],
   ['🍿', 'bucket of popcorn', 'box of popcorn, popcorn', { plural: 'buckets of popcorn' }],
   ['🍦', 'ice cream cone', 'ice cream, soft ice cream, gelato', often],
   ['🍩', 'doughnut', 'donut, glazed donut, ring doughnut', often],
   ['🍪', 'cookie', 'biscuit, chocolate chip cookie', often],
   ['🎂', 'birthday cake', 'cake, cake with candles, party cake', often],
   ['🧁', 'cupcake', 'muffin, frosted cupcake', often],
-  ['🍭', 'lollipop', 'lolly, sweet lollipop, candy on a stick'],
-  ['☕', 'cup of coffee', 'coffee cup, hot drink, mug of coffee, coffee', { frequent: true, plural: 'cups of coffee' }],
+  ['🍭', 'lollipop', 'lolly, sweet lollipop, candy on a stick', fixed],
+  [
+    '☕',
+    'cup of coffee',
+    'coffee cup, hot drink, mug of coffee, coffee',
+    { frequent: true, plural: 'cups of coffee' },
+  ],
 ];
 
 const NATURE: readonly Row[] = [
@@ -131,7 +165,7 @@ const NATURE: readonly Row[] = [
   ['🌙', 'moon', 'crescent moon, half moon, moon crescent', often],
   ['⭐', 'star', 'five-pointed star, golden star', often],
   ['☁️', 'cloud', 'puffy cloud, fluffy cloud', often],
-  ['🌈', 'rainbow', 'colorful rainbow, rainbow arc'],
+  ['🌈', 'rainbow', 'colorful rainbow, rainbow arc', fixed],
   ['❄️', 'snowflake', 'snow crystal, flake of snow'],
   ['⛄', 'snowman', 'snow man, frosty snowman', { frequent: true, plural: 'snowmen' }],
   ['🔥', 'fire', 'flame, burning flame, campfire flame', often],
@@ -141,14 +175,14 @@ const NATURE: readonly Row[] = [
 const VEHICLES: readonly Row[] = [
   ['🚗', 'car', 'automobile, auto, motor car', often],
   ['🚕', 'taxi', 'cab, taxi cab, taxicab'],
-  ['🚌', 'bus', 'coach, city bus, school bus', { plural: 'buses' }],
+  ['🚌', 'bus', 'coach, city bus, school bus', fixed],
   ['🚒', 'fire truck', 'fire engine, firetruck'],
   ['🚜', 'tractor', 'farm tractor, farm vehicle'],
   ['🚚', 'truck', 'delivery truck, lorry, delivery van'],
   ['🚲', 'bicycle', 'bike, push bike, pedal bike'],
   ['🛵', 'scooter', 'motor scooter, moped'],
-  ['🚂', 'train', 'locomotive, steam train, steam engine'],
-  ['✈️', 'airplane', 'plane, jet, aeroplane, airliner', often],
+  ['🚂', 'train', 'locomotive, steam train, steam engine', fixed],
+  ['✈️', 'airplane', 'plane, jet, aeroplane, airliner', { frequent: true, fixedColour: true }],
   ['🚁', 'helicopter', 'chopper, whirlybird'],
   ['🚀', 'rocket', 'spaceship, rocket ship, space rocket', often],
   ['⛵', 'sailboat', 'sailing boat, yacht, boat', often],
@@ -176,11 +210,11 @@ const THINGS: readonly Row[] = [
   ['📕', 'book', 'closed book, textbook, novel', often],
   ['✏️', 'pencil', 'lead pencil, writing pencil'],
   ['✂️', 'pair of scissors', 'scissors, craft scissors', { plural: 'pairs of scissors' }],
-  ['⏰', 'alarm clock', 'clock, bedside clock'],
-  ['📷', 'camera', 'photo camera, digital camera'],
-  ['📺', 'television', 'tv, tv set, television set'],
+  ['⏰', 'alarm clock', 'clock, bedside clock', fixed],
+  ['📷', 'camera', 'photo camera, digital camera', fixed],
+  ['📺', 'television', 'tv, tv set, television set', fixed],
   ['☎️', 'telephone', 'phone, landline phone, old telephone'],
-  ['💻', 'laptop', 'computer, notebook computer, laptop computer'],
+  ['💻', 'laptop', 'computer, notebook computer, laptop computer', fixed],
   ['🎸', 'guitar', 'electric guitar, rock guitar', often],
   ['🎺', 'trumpet', 'brass trumpet, bugle'],
   ['🥁', 'drum', 'snare drum, drum with drumsticks'],
@@ -189,14 +223,19 @@ const THINGS: readonly Row[] = [
   ['👕', 't-shirt', 'tee, shirt, tee shirt'],
   ['👟', 'sneaker', 'running shoe, trainer, sports shoe'],
   ['🎩', 'top hat', 'hat, tall hat, magician hat', often],
-  ['🕶️', 'pair of sunglasses', 'sunglasses, shades, dark glasses', { plural: 'pairs of sunglasses' }],
-  ['⚽', 'soccer ball', 'football, soccer football'],
+  [
+    '🕶️',
+    'pair of sunglasses',
+    'sunglasses, shades, dark glasses',
+    { plural: 'pairs of sunglasses' },
+  ],
+  ['⚽', 'soccer ball', 'football, soccer football', fixed],
   ['🏀', 'basketball', 'basket ball, basketball ball'],
   ['🏆', 'trophy', 'winners cup, trophy cup, champion cup'],
-  ['🪁', 'kite', 'flying kite, toy kite'],
+  ['🪁', 'kite', 'flying kite, toy kite', fixed],
   ['🎲', 'die', 'dice, game die, gaming die', { plural: 'dice' }],
   ['🎨', 'paint palette', 'artist palette, palette, painters palette'],
-  ['🔍', 'magnifying glass', 'magnifier, hand lens, loupe'],
+  ['🔍', 'magnifying glass', 'magnifier, hand lens, loupe', fixed],
   ['🔨', 'hammer', 'claw hammer, carpenters hammer'],
   ['🪑', 'chair', 'seat, wooden chair'],
   ['🤖', 'robot', 'bot, android, robot face, droid', often],
@@ -213,6 +252,7 @@ const toConcepts = (group: Group, rows: readonly Row[]): Concept[] =>
     group,
     synonyms: synonyms.split(', '),
     frequent: options.frequent ?? false,
+    fixedColour: options.fixedColour ?? false,
     ...(options.plural === undefined ? {} : { plural: options.plural }),
     ...(options.article === undefined ? {} : { article: options.article }),
   }));

@@ -50,7 +50,10 @@ async function run({ out, json }: Options): Promise<void> {
   const here = import.meta.dirname;
   const modulesDir = join(here, 'node_modules');
   const sets = openSets(modulesDir);
-  const palette = JSON.parse(readFileSync(join(here, 'palette.json'), 'utf8')) as Record<string, string>;
+  const palette = JSON.parse(readFileSync(join(here, 'palette.json'), 'utf8')) as Record<
+    string,
+    string
+  >;
   const drawn: DrawnConcept[] = [];
   for (const [index, concept] of CONCEPTS.entries()) {
     const sprites = [];
@@ -59,7 +62,7 @@ async function run({ out, json }: Options): Promise<void> {
       sprites.push({
         style,
         accepted,
-        sprite: await renderSprite(read(concept.emoji), label, palette),
+        sprite: await renderSprite(read(concept.emoji), label),
       });
     }
     drawn.push({ concept, sprites });

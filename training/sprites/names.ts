@@ -6,9 +6,14 @@ export interface Noun {
   readonly article?: 'a' | 'an' | '';
 }
 
+/** Names that take no article: plural in form, or of a substance. */
+const BARE =
+  /(^|\s)(sunglasses|glasses|shades|scissors|dice|popcorn|sushi|gelato|sunshine|broccoli)$/;
+
 /** `an` before a vowel sound; the few names whose spelling misleads are listed. */
 export function articleOf({ name, article }: Noun): 'a' | 'an' | '' {
   if (article !== undefined) return article;
+  if (BARE.test(name) && !/^(pair|bucket|box|piece|head) of /.test(name)) return '';
   if (/^(uni|eu|one|use|ufo)/.test(name)) return 'a';
   return /^[aeiou]/.test(name) ? 'an' : 'a';
 }

@@ -12,6 +12,7 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Oklab } from './colour.ts';
 import type { Concept } from './concepts.ts';
 import type { AcceptedPackage } from './licences.ts';
 import { articleOf, pluralOf } from './names.ts';
@@ -21,6 +22,9 @@ import type { Style } from './sources.ts';
 export const CATALOGUE_FORMAT = 1;
 /** A sprite may be recoloured when at least this much of it has the dominant hue. */
 export const RECOLOUR_SHARE_MIN = 0.45;
+
+/** A sprite without a dominant hue may be tinted when at least this much of it is white or gray. */
+export const TINT_SHARE_MIN = 0.5;
 
 export interface DrawnSprite {
   readonly style: Style;
@@ -42,6 +46,7 @@ export interface PackFiles {
 
 export const slug = (name: string): string => name.replaceAll(' ', '-');
 
+const lab = ({ L, a, b }: Oklab): number[] => [fixed(L), fixed(a), fixed(b)];
 const fixed = (value: number): number => Math.round(value * 1e4) / 1e4;
 
 export function buildPack(
@@ -57,13 +62,12 @@ export function buildPack(
     offset += webp.length;
     return range;
   };
-  const lab = ({ L, a, b }: { L: number; a: number; b: number }) => [fixed(L), fixed(a), fixed(b)];
   const concepts = drawn.map(({ concept, sprites }) => ({
     id: slug(concept.name),
     name: concept.name,
     article: articleOf(concept),
     plural: pluralOf(concept),
-    synonyms: concept.synonyms,
+    synonyms: concept.synonyms.map((name) => ({ name, article: articleOf({ name }) })),
     group: concept.group,
     emoji: concept.emoji,
     frequent: concept.frequent,
@@ -73,8 +77,7 @@ export function buildPack(
       ...place(sprite.webp),
       hue: sprite.colour.hue === null ? null : fixed(sprite.colour.hue),
       hueShare: fixed(sprite.colour.hueShare),
-      recolour: sprite.colour.hue !== null && sprite.colour.hueShare > RECOLOUR_SHARE_MIN,
-      main: lab(sprite.colour.main),
+      ...recolouring(concept, sprite),
       rim: lab(sprite.colour.rim),
       natural: sprite.colour.natural,
       coverage: fixed(sprite.coverage),
@@ -101,6 +104,20 @@ export function buildPack(
     'words.json': toJson(Object.fromEntries(words)),
     'ATTRIBUTION.md': Buffer.from(attribution(acceptedSets(drawn))),
   };
+}
+
+/** How a sprite may take another colour: by its dominant hue, by a tint on its white and gray, or not at all. */
+export function recolouring(
+  concept: Concept,
+  { colour }: Pick<Sprite, 'colour'>,
+): { recolour: 'hue' | 'tint' | null; main: number[] } {
+  if (!concept.fixedColour && colour.hue !== null && colour.hueShare > RECOLOUR_SHARE_MIN) {
+    return { recolour: 'hue', main: lab(colour.main) };
+  }
+  if (!concept.fixedColour && colour.grayShare > TINT_SHARE_MIN) {
+    return { recolour: 'tint', main: lab(colour.grayMain) };
+  }
+  return { recolour: null, main: lab(colour.main) };
 }
 
 /** Writes the files and their digests; `out` is made when missing. */
@@ -134,7 +151,9 @@ function attribution(sets: readonly AcceptedPackage[]): string {
     '| --- | --- | --- | --- |',
     ...rows,
     '',
-    ...sets.map(({ name, copyright, license }) => `- ${name}: ${copyright} Licensed under ${license}.`),
+    ...sets.map(
+      ({ name, copyright, license }) => `- ${name}: ${copyright} Licensed under ${license}.`,
+    ),
     '',
   ].join('\n');
 }

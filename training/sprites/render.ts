@@ -23,11 +23,7 @@ export interface Sprite {
  * @param label    names the drawing in errors
  * @throws {SpriteError} `render` for an undecodable or empty drawing, `quality` for one that fails a gate
  */
-export async function renderSprite(
-  drawing: Buffer,
-  label: string,
-  palette: Readonly<Record<string, string>>,
-): Promise<Sprite> {
+export async function renderSprite(drawing: Buffer, label: string): Promise<Sprite> {
   const rgba = await normalise(drawing, label);
   const covered = coverage(rgba);
   if (covered < COVERAGE_MIN || covered > COVERAGE_MAX) {
@@ -44,7 +40,7 @@ export async function renderSprite(
     webp,
     coverage: covered,
     circle: inscribedCircle(depth, SPRITE_SIDE),
-    colour: measureColour(rgba, depth, palette),
+    colour: measureColour(rgba, depth),
   };
 }
 

@@ -22,7 +22,10 @@ export function openSets(modulesDir: string): readonly DrawingSet[] {
   const open = (style: Style, name: string, reader: (dir: string) => (emoji: string) => Buffer) => {
     const dir = join(modulesDir, ...name.split('/'));
     if (!existsSync(dir)) {
-      throw new SpriteError('usage', `${name} is not installed: run npm ci --prefix training/sprites`);
+      throw new SpriteError(
+        'usage',
+        `${name} is not installed: run npm ci --prefix training/sprites`,
+      );
     }
     const accepted = assertAccepted(readEvidence(dir));
     return { style, accepted, read: reader(dir) };
@@ -48,7 +51,14 @@ export function spellings(emoji: string): readonly string[] {
 function readEvidence(dir: string): PackageEvidence {
   const manifest = readJson(join(dir, 'package.json')) as Record<string, unknown>;
   const texts: string[] = [];
-  for (const file of ['LICENSE', 'LICENSE.md', 'LICENSE.txt', 'license.txt', 'NOTICE', 'README.md']) {
+  for (const file of [
+    'LICENSE',
+    'LICENSE.md',
+    'LICENSE.txt',
+    'license.txt',
+    'NOTICE',
+    'README.md',
+  ]) {
     const path = join(dir, file);
     if (existsSync(path)) texts.push(readFileSync(path, 'utf8'));
   }

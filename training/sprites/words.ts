@@ -24,7 +24,12 @@ export function readWords(modulesDir: string): ReadonlyMap<string, number> {
 export function countWords(entries: readonly (readonly string[])[]): ReadonlyMap<string, number> {
   const counts = new Map<string, number>();
   for (const entry of entries) {
-    const words = new Set(entry.join(' ').toLowerCase().match(/[a-z]{2,}/g) ?? []);
+    const words = new Set(
+      entry
+        .join(' ')
+        .toLowerCase()
+        .match(/[a-z]{2,}/g) ?? [],
+    );
     for (const word of words) counts.set(word, (counts.get(word) ?? 0) + 1);
   }
   return new Map([...counts].sort(([x], [y]) => (x < y ? -1 : 1)));

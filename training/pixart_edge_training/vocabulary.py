@@ -1,0 +1,68 @@
+"""Writes `vocabulary.json`: the words the model was trained on, for the product's export."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .captions import BACKDROP_PHRASES, COLOUR_WORDS, STYLE_PHRASES
+from .catalogue import Catalogue, CorpusError, load_catalogue
+
+
+def vocabulary(catalogue: Catalogue) -> dict[str, Any]:
+    """Concepts with synonyms, styles, colours and backdrops, in the order of their ids."""
+    return {
+        "concepts": [
+            {
+                "id": concept.id,
+                "name": concept.noun.name,
+                "plural": concept.plural,
+                "synonyms": [word.name for word in concept.synonyms],
+                "group": concept.group,
+            }
+            for concept in catalogue.concepts
+        ],
+        "styles": [
+            {"id": style, "phrases": sorted(set(STYLE_PHRASES.get(style, (f"{style} style",))))}
+            for style in catalogue.styles
+        ],
+        "colours": [
+            {"id": colour, "synonyms": list(COLOUR_WORDS.get(colour, (colour,))[1:])}
+            for colour in catalogue.object_colours
+        ],
+        "backdrops": [
+            {"id": kind, "phrases": sorted(set(phrases)), "colours": _colours(catalogue, kind)}
+            for kind, phrases in BACKDROP_PHRASES.items()
+        ],
+    }
+
+
+def _colours(catalogue: Catalogue, kind: str) -> list[str]:
+    from .grammar import SOFT_COLOURS
+
+    return {
+        "plain": list(catalogue.plain_colours),
+        "gradient": list(catalogue.palette),
+        "soft": list(SOFT_COLOURS),
+    }.get(kind, [])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="vocabulary", description="Write the model's vocabulary.")
+    parser.add_argument("--pack", default="training/data/sprites", help="folder of the sprite pack")
+    parser.add_argument("--out", default="training/data/vocabulary.json", help="file to write")
+    options = parser.parse_args(argv)
+    try:
+        document = vocabulary(load_catalogue(options.pack))
+    except CorpusError as error:
+        parser.exit(2, f"vocabulary: {error}\n")
+    Path(options.out).parent.mkdir(parents=True, exist_ok=True)
+    Path(options.out).write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", "utf8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
