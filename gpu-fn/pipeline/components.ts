@@ -9,6 +9,8 @@
 export interface PromptConditioning {
   /** Real tokens, the end token included; pads are dropped before the encoder (exact, and faster). */
   readonly tokenCount: number;
+  /** float32 `[1, T, C]`, when the encoder shows them; they are checked for NaN and infinity */
+  readonly promptEmbeds?: Float32Array;
 }
 
 export interface TextEncoder {

@@ -73,6 +73,7 @@ export class PixArtLcmPipeline {
     const textStart = this.#now();
     const encoding = tokenizer.encode(text);
     const prompt = await textEncoder.encode(encoding.inputIds);
+    if (prompt.promptEmbeds) assertFinite(prompt.promptEmbeds, 'text encoder');
     signal?.throwIfAborted();
 
     const denoiseStart = this.#now();

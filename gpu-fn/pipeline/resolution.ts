@@ -66,11 +66,13 @@ interface Candidate {
   readonly size: Size;
   /** height / width; of a bin the nominal one, which the reference compares with */
   readonly ratio: number;
+  /** bins have none: the reference looks at the ratio alone */
+  readonly area?: number;
 }
 
 function drawableSizes(info: SizeInfo): readonly Candidate[] {
   if (info.sizes !== 'bins') {
-    return info.sizes.map(([w, h]) => ({ size: [w, h], ratio: h / w }));
+    return info.sizes.map(([w, h]) => ({ size: [w, h], ratio: h / w, area: w * h }));
   }
   const divisor = 1024 / info.native_size[0];
   if (![1, 2, 4].includes(divisor)) {
@@ -84,8 +86,10 @@ function nearest(candidates: readonly Candidate[], width: number, height: number
   const ratio = height / width;
   const area = width * height;
   const distance = (candidate: Candidate) => {
-    const [w, h] = candidate.size;
-    return { ratio: Math.abs(candidate.ratio - ratio), area: Math.abs(w * h - area) };
+    return {
+      ratio: Math.abs(candidate.ratio - ratio),
+      area: candidate.area === undefined ? 0 : Math.abs(candidate.area - area),
+    };
   };
   return candidates.reduce((best, candidate) => {
     const a = distance(candidate);
