@@ -1,0 +1,147 @@
+/** What a bundle's manifest says about the model, from the checkpoint's configurations. */
+import { modelInfo } from '#shared/schemas/model.ts';
+import {
+  BUNDLE_FORMAT,
+  type BundlePrecision,
+  type BundleTarget,
+  type Manifest,
+  withRevision,
+} from '../runtime/manifest.ts';
+import type { Checkpoint } from './checkpoint.ts';
+import { defaultSequenceLength } from './configs.ts';
+import { CheckpointError } from './errors.ts';
+
+export interface DescribeOptions {
+  readonly id: string;
+  readonly license: string;
+  readonly target: BundleTarget;
+  readonly precision: BundlePrecision;
+}
+
+type Samplers = Manifest['info']['samplers'];
+type Written = Pick<Manifest, 'files' | 'graphs' | 'tokenizer'>;
+
+const UNSET = '0'.repeat(64);
+
+/** By the scheduler class of the checkpoint; `pixart-edge.json` can say otherwise. */
+const SAMPLERS: Readonly<
+  Record<string, { samplers: Samplers; guidance: Manifest['info']['guidance'] }>
+> = {
+  LCMScheduler: {
+    samplers: { lcm: { steps: { min: 1, max: 8, default: 4 } } },
+    guidance: { min: 0, max: 0, default: 0 },
+  },
+  DPMSolverMultistepScheduler: {
+    samplers: { 'dpm-solver': { steps: { min: 1, max: 100, default: 20 } } },
+    guidance: { min: 0, max: 20, default: 4.5 },
+  },
+};
+
+/** Latent sides of the published models, which come with a table of aspect-ratio bins. */
+const BINNED_SAMPLE_SIZES: readonly number[] = [32, 64, 128];
+
+/** @throws {CheckpointError} when the configurations describe a model that cannot be served */
+export function describeModel(
+  checkpoint: Checkpoint,
+  written: Written,
+  { id, license, target, precision }: DescribeOptions,
+): Manifest {
+  const { edge } = checkpoint;
+  const { config: text } = checkpoint.textEncoder;
+  const { config: transformer } = checkpoint.transformer;
+  const { config: vae } = checkpoint.vae;
+  const scaleFactor = 2 ** (vae.block_out_channels.length - 1);
+  const numericClass = `${target}-${precision}`;
+  const maxSequenceLength =
+    edge.max_sequence_length ?? defaultSequenceLength(checkpoint.modelIndex);
+  const cleanCaption = edge.clean_caption ?? true;
+
+  const info = modelInfo.safeParse({
+    id,
+    revision: UNSET,
+    numeric_class: numericClass,
+    license,
+    max_sequence_length: maxSequenceLength,
+    alpha: edge.alpha ?? vae.out_channels === 4,
+    clean_caption: cleanCaption,
+    ...sizes(checkpoint, scaleFactor),
+    ...samplers(checkpoint),
+    vocabulary: edge.vocabulary,
+  });
+  if (!info.success) {
+    const issues = info.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
+    throw new CheckpointError(`the model cannot be described: ${issues.join('; ')}`);
+  }
+  const manifest: Manifest = {
+    format: BUNDLE_FORMAT,
+    id,
+    revision: UNSET,
+    target,
+    precision,
+    numeric_class: numericClass,
+    license,
+    ...written,
+    text: {
+      max_sequence_length: maxSequenceLength,
+      channels: text.d_model,
+      vocab_size: text.vocab_size,
+      clean_caption: cleanCaption,
+    },
+    transformer: {
+      latent_channels: transformer.in_channels,
+      width: transformer.width,
+      num_layers: transformer.num_layers,
+      patch_size: transformer.patch_size,
+      sample_size: transformer.sample_size,
+      interpolation_scale: transformer.interpolation_scale,
+      use_additional_conditions: transformer.use_additional_conditions,
+    },
+    vae: {
+      channels: vae.out_channels,
+      latent_channels: vae.latent_channels,
+      scale_factor: scaleFactor,
+      scaling_factor: vae.scaling_factor,
+    },
+    // What JSON cannot hold (-Infinity) becomes null here, so that the revision is that of the file.
+    scheduler: JSON.parse(JSON.stringify(checkpoint.scheduler)) as Manifest['scheduler'],
+    ...preview(checkpoint),
+    info: info.data,
+  };
+  return withRevision(manifest);
+}
+
+function sizes({ edge, transformer }: Checkpoint, scaleFactor: number) {
+  const side = transformer.config.sample_size * scaleFactor;
+  const native =
+    typeof edge.native_size === 'number'
+      ? [edge.native_size, edge.native_size]
+      : (edge.native_size ?? [side, side]);
+  const binned = BINNED_SAMPLE_SIZES.includes(transformer.config.sample_size);
+  return { native_size: native, sizes: edge.sizes ?? (binned ? 'bins' : [native]) };
+}
+
+function samplers({ edge, scheduler }: Checkpoint) {
+  const known = SAMPLERS[scheduler._class_name];
+  const all = edge.samplers ?? known?.samplers;
+  if (all === undefined) {
+    throw new CheckpointError(
+      `scheduler_config.json: _class_name ${scheduler._class_name} is not one of ${Object.keys(SAMPLERS).join(', ')}`,
+    );
+  }
+  return {
+    samplers: all,
+    default_sampler: edge.default_sampler ?? Object.keys(all)[0],
+    guidance: edge.guidance ?? known?.guidance ?? { min: 0, max: 20, default: 4.5 },
+  };
+}
+
+function preview({ edge, transformer }: Checkpoint): Pick<Manifest, 'preview'> {
+  const { latent_rgb_factors: factors, latent_rgb_bias: bias } = edge;
+  if (factors === undefined) return {};
+  if (factors.length !== transformer.config.in_channels) {
+    throw new CheckpointError(
+      `pixart-edge.json: latent_rgb_factors has ${factors.length} rows, the latents ${transformer.config.in_channels} channels`,
+    );
+  }
+  return { preview: { latent_rgb_factors: factors, latent_rgb_bias: bias ?? [0, 0, 0] } };
+}

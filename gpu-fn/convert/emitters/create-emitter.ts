@@ -1,0 +1,20 @@
+/** Which emitter a target and a precision take. */
+import type { BundlePrecision, BundleTarget } from '../../runtime/manifest.ts';
+import { CheckpointError } from '../errors.ts';
+import type { Emitter } from './emitter.ts';
+import { FloatEmitter } from './float.ts';
+import { type Calibration, Int8CpuEmitter } from './int8-cpu.ts';
+
+export function createEmitter(
+  { target, precision }: { target: BundleTarget; precision: BundlePrecision },
+  calibration?: Calibration,
+): Emitter {
+  switch (`${target}-${precision}` as const) {
+    case 'cpu-int8':
+      return new Int8CpuEmitter(calibration);
+    case 'cpu-fp32':
+      return new FloatEmitter();
+    default:
+      throw new CheckpointError(`there is no ${precision} for ${target}`);
+  }
+}

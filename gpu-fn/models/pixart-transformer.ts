@@ -1,0 +1,201 @@
+/**
+ * The PixArt transformer of a bundle: three sessions, cut where their inputs change at different rates, and what is
+ * worth remembering between runs.
+ */
+import type { PixArtTransformer, PredictArgs, PromptConditioning } from '../pipeline/components.ts';
+import type { Bundle } from '../runtime/bundle.ts';
+import type { Manifest } from '../runtime/manifest.ts';
+import {
+  type Feeds,
+  floatData,
+  openSession,
+  type Session,
+  type SessionOptions,
+  type Tensor,
+} from '../runtime/session.ts';
+import { positionEmbedding } from './position-embedding.ts';
+
+/** A prompt as this transformer reads it: cross-attention keys and values of every block. */
+export interface PixArtPrompt extends PromptConditioning {
+  /** float32 `[1, T, captions]`, the text encoder's output */
+  readonly promptEmbeds: Float32Array;
+  /** `[L, T, D]` */
+  readonly keys: Tensor;
+  readonly values: Tensor;
+}
+
+/** LCM visits at most 50 timesteps, other samplers up to 100; one entry is L·6·D numbers (0.8 MB for XL). */
+const CONDITIONS_MAX = 128;
+/** Published models draw at 33 sizes; one entry is N·D numbers (19 MB for XL at 1024²). */
+const POSITIONS_MAX = 4;
+
+type Config = Manifest['transformer'];
+
+interface Sessions {
+  readonly prompt: Session;
+  readonly condition: Session;
+  readonly denoise: Session;
+}
+
+export class OnnxPixArtTransformer implements PixArtTransformer, AsyncDisposable {
+  readonly latentChannels: number;
+  readonly #config: Config;
+  readonly #captionChannels: number;
+  readonly #sessions: Sessions;
+  readonly #disposal: AsyncDisposableStack;
+  readonly #conditions = new Recent<Feeds>(CONDITIONS_MAX);
+  readonly #positions = new Recent<Tensor>(POSITIONS_MAX);
+
+  private constructor(
+    config: Config,
+    captionChannels: number,
+    sessions: Sessions,
+    disposal: AsyncDisposableStack,
+  ) {
+    this.#config = config;
+    this.#captionChannels = captionChannels;
+    this.#sessions = sessions;
+    this.#disposal = disposal;
+    this.latentChannels = config.latent_channels;
+  }
+
+  static async load(bundle: Bundle, options?: SessionOptions): Promise<OnnxPixArtTransformer> {
+    await using stack = new AsyncDisposableStack();
+    const open = async (name: 'prompt' | 'condition' | 'denoise') =>
+      stack.use(await openSession(bundle.graphPath(name), options));
+    const sessions = {
+      prompt: await open('prompt'),
+      condition: await open('condition'),
+      denoise: await open('denoise'),
+    };
+    const { transformer, text } = bundle.manifest;
+    return new OnnxPixArtTransformer(transformer, text.channels, sessions, stack.move());
+  }
+
+  /**
+   * Keys and values of a prompt, computed once for all steps.
+   *
+   * @param promptEmbeds  float32 `[1, T, captions]`, real tokens only
+   * @throws {RangeError} when the length is no multiple of the caption channels
+   */
+  async condition(promptEmbeds: Float32Array): Promise<PixArtPrompt> {
+    const tokenCount = promptEmbeds.length / this.#captionChannels;
+    if (!Number.isInteger(tokenCount) || tokenCount === 0) {
+      throw new RangeError(
+        `${promptEmbeds.length} numbers are no text embeddings of width ${this.#captionChannels}`,
+      );
+    }
+    const { keys, values } = await this.#sessions.prompt.run({
+      prompt_embeds: {
+        dtype: 'float32',
+        data: promptEmbeds,
+        shape: [1, tokenCount, this.#captionChannels],
+      },
+    });
+    return { tokenCount, promptEmbeds, keys: keys!, values: values! };
+  }
+
+  async predict(args: PredictArgs): Promise<Float32Array> {
+    const { latents, height, width, prompt } = args;
+    const { latent_channels: channels, patch_size: patch } = this.#config;
+    if (
+      height % patch !== 0 ||
+      width % patch !== 0 ||
+      latents.length !== channels * height * width
+    ) {
+      throw new RangeError(
+        `latents of ${latents.length} numbers are not [1, ${channels}, ${height}, ${width}] in patches of ${patch}`,
+      );
+    }
+    if (!isPixArtPrompt(prompt)) {
+      throw new TypeError('the prompt was not made by this transformer’s condition()');
+    }
+    const { noise_pred: noisePred } = await this.#sessions.denoise.run({
+      latents: { dtype: 'float32', data: latents, shape: [1, channels, height, width] },
+      position_embedding: this.#positionEmbedding(height / patch, width / patch),
+      keys: prompt.keys,
+      values: prompt.values,
+      ...(await this.#condition(args)),
+    });
+    return floatData(noisePred);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#disposal.disposeAsync();
+  }
+
+  /** `modulation` and `final_modulation`: they depend on the timestep, and on the size with micro-conditions. */
+  async #condition({
+    timestep,
+    resolution,
+    aspectRatio,
+    height,
+    width,
+  }: PredictArgs): Promise<Feeds> {
+    const feeds: Record<string, Tensor> = { timestep: scalars([timestep], [1]) };
+    if (this.#config.use_additional_conditions) {
+      if (resolution === undefined)
+        throw new TypeError('this model needs the resolution in pixels');
+      feeds.resolution = scalars(resolution, [1, 2]);
+      feeds.aspect_ratio = scalars([aspectRatio ?? height / width], [1, 1]);
+    }
+    const key = Object.values(feeds)
+      .map(({ data }) => data.join(' '))
+      .join(' ');
+    const known = this.#conditions.get(key);
+    if (known !== undefined) return known;
+    const outputs = await this.#sessions.condition.run(feeds);
+    this.#conditions.set(key, outputs);
+    return outputs;
+  }
+
+  #positionEmbedding(rows: number, columns: number): Tensor {
+    const key = `${rows}x${columns}`;
+    const known = this.#positions.get(key);
+    if (known !== undefined) return known;
+    const { width, sample_size: sampleSize, patch_size: patch } = this.#config;
+    const data = positionEmbedding({
+      width,
+      rows,
+      columns,
+      base: Math.floor(sampleSize / patch),
+      interpolationScale: this.#config.interpolation_scale,
+    });
+    const tensor: Tensor = { dtype: 'float32', data, shape: [1, rows * columns, width] };
+    this.#positions.set(key, tensor);
+    return tensor;
+  }
+}
+
+function isPixArtPrompt(prompt: PromptConditioning): prompt is PixArtPrompt {
+  return 'keys' in prompt && 'values' in prompt;
+}
+
+function scalars(values: readonly number[], shape: readonly number[]): Tensor {
+  return { dtype: 'float32', data: Float32Array.from(values), shape };
+}
+
+/** The most recently used entries, at most `max`. */
+class Recent<T> {
+  readonly #entries = new Map<string, T>();
+  readonly #max: number;
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  get(key: string): T | undefined {
+    const value = this.#entries.get(key);
+    if (value !== undefined) this.set(key, value);
+    return value;
+  }
+
+  set(key: string, value: T): void {
+    this.#entries.delete(key);
+    this.#entries.set(key, value);
+    if (this.#entries.size > this.#max) {
+      const [oldest] = this.#entries.keys();
+      this.#entries.delete(oldest!);
+    }
+  }
+}
