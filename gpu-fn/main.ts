@@ -31,7 +31,8 @@ const DEFUNCT_EXIT_MS = 10_000;
 const CLOSE_DEADLINE_MS = 10_000;
 
 const exitCode = await main();
-if (exitCode !== undefined) process.exitCode = exitCode;
+// An open IPC channel would keep a process alive that has nothing to do.
+if (exitCode !== undefined) process.exit(exitCode);
 
 /** @returns the exit code, or `undefined` once the function serves */
 async function main(): Promise<number | undefined> {

@@ -143,8 +143,9 @@ export class Prediction {
 
   metric(name: string, value: number): void {
     if (this.isTerminal) return;
-    this.#metrics[name] = value;
-    this.#publish('metric', { mode: 'replace', name, value });
+    const rounded = toMicro(value);
+    this.#metrics[name] = rounded;
+    this.#publish('metric', { mode: 'replace', name, value: rounded });
   }
 
   preview(data: Readonly<Record<string, unknown>>): void {
@@ -176,7 +177,7 @@ export class Prediction {
 
   /** The time that Cog reports whatever the outcome. */
   predictTime(seconds: number): void {
-    this.#metrics.predict_time = seconds;
+    this.#metrics.predict_time = toMicro(seconds);
   }
 
   body(): PredictionBody {
@@ -214,4 +215,9 @@ export class Prediction {
   #changed(change: 'start' | 'output' | 'logs' | 'completed'): void {
     for (const listener of this.#listeners) listener(change);
   }
+}
+
+/** Clocks are not better than microseconds, and floats would show fifteen digits. */
+function toMicro(value: number): number {
+  return Math.round(value * 1e6) / 1e6;
 }

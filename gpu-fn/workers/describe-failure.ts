@@ -25,3 +25,17 @@ export function describeFailure(error: unknown): FailureDescription {
   }
   return { code: 'internal_error', detail: 'The picture could not be drawn.', stack };
 }
+
+/**
+ * What the health check may tell of a model that could not be loaded: the file's name, not where it lies.
+ *
+ * @param bundle  folder of the bundle, which the messages of `BundleError` begin with
+ */
+export function describeSetupFailure(error: unknown, bundle: string): FailureDescription {
+  const { stack } = describeFailure(error);
+  const named = error instanceof Error && error.name === 'BundleError';
+  const reason = named
+    ? ` ${error.message.replaceAll(`${bundle}/`, '').replaceAll(bundle, 'the folder')}.`
+    : '';
+  return { code: 'model_unavailable', detail: `The model could not be loaded.${reason}`, stack };
+}

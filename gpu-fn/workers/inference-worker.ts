@@ -9,6 +9,7 @@ const { bundle, threads } = workerData as WorkerData;
 if (!parentPort) throw new Error('inference-worker.ts runs as a worker thread only');
 await serveJobs({
   port: parentPort,
+  bundle,
   loadPipeline: () => loadPipeline(bundle, { threads }),
   encodeImage,
 });

@@ -13,7 +13,7 @@ import type {
   RunOptions,
   StepEvent,
 } from '../pipeline/components.ts';
-import { describeFailure } from './describe-failure.ts';
+import { describeFailure, describeSetupFailure } from './describe-failure.ts';
 import type { InferenceJob, JobResult, JobWarning, StageTimings } from './engine.ts';
 import type { FromWorker, ToWorker } from './protocol.ts';
 import { toGenerateOptions } from './to-generate-options.ts';
@@ -38,6 +38,8 @@ export interface EncodeOptions {
 
 export interface ServeJobsDeps {
   readonly port: WorkerPort;
+  /** Folder of the model, for messages. */
+  readonly bundle: string;
   readonly loadPipeline: () => Promise<ServedPipeline>;
   readonly encodeImage: (image: Pixels, options: EncodeOptions) => Promise<Uint8Array>;
   /** monotonic milliseconds */
@@ -63,6 +65,7 @@ interface CurrentJob {
 
 export async function serveJobs({
   port,
+  bundle,
   loadPipeline,
   encodeImage,
   now = () => performance.now(),
@@ -72,7 +75,7 @@ export async function serveJobs({
   try {
     pipeline = await loadPipeline();
   } catch (error) {
-    const { detail, stack } = describeFailure(error);
+    const { detail, stack } = describeSetupFailure(error, bundle);
     port.postMessage({ type: 'setup_failed', detail, stack });
     port.close();
     return;

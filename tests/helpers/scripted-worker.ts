@@ -49,6 +49,7 @@ const pipeline: ServedPipeline = {
 if (!parentPort) throw new Error('this file runs as a worker thread only');
 await serveJobs({
   port: parentPort,
+  bundle,
   loadPipeline: async () => {
     if (bundle === 'broken') throw new Error('file /secret/path is damaged');
     if (bundle === 'exits') process.exit(4);

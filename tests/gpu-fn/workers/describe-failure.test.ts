@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ServiceError } from '#shared/errors.ts';
-import { describeFailure } from '../../../gpu-fn/workers/describe-failure.ts';
+import { describeFailure, describeSetupFailure } from '../../../gpu-fn/workers/describe-failure.ts';
 
 describe('describeFailure()', () => {
   it('keeps the text of an unknown error for the log', () => {
@@ -29,5 +29,21 @@ describe('describeFailure()', () => {
 
   it('takes what is no Error', () => {
     expect(describeFailure('text')).toMatchObject({ code: 'internal_error', stack: 'text' });
+  });
+});
+
+describe('describeSetupFailure()', () => {
+  it('names the damaged file, not its folder', () => {
+    const error = new Error('/srv/bundle/vae.data: 3 bytes, the manifest says 4');
+    error.name = 'BundleError';
+    expect(describeSetupFailure(error, '/srv/bundle').detail).toBe(
+      'The model could not be loaded. vae.data: 3 bytes, the manifest says 4.',
+    );
+  });
+
+  it('tells nothing of other errors', () => {
+    const { detail, stack } = describeSetupFailure(new Error('at /srv/x'), '/srv/bundle');
+    expect(detail).toBe('The model could not be loaded.');
+    expect(stack).toContain('/srv/x');
   });
 });
