@@ -22,9 +22,17 @@ export interface Resolution {
 type SizeOptions = Pick<GenerateOptions, 'width' | 'height' | 'sizePolicy'>;
 type SizeInfo = Pick<ModelInfo, 'id' | 'native_size' | 'sizes'>;
 
-/** @throws {ServiceError} `invalid_parameter` naming the field and what is allowed */
+/**
+ * A size that the model lists is always possible; others must keep the limits of the service.
+ *
+ * @throws {ServiceError} `invalid_parameter` naming the field and what is allowed
+ */
 export function resolveSize(options: SizeOptions, info: SizeInfo): Resolution {
   const { width, height, sizePolicy } = options;
+  const candidates = drawableSizes(info);
+  if (candidates.some(({ size: [w, h] }) => w === width && h === height)) {
+    return { drawn: [width, height] };
+  }
   checkSide('width', width);
   checkSide('height', height);
   if (width * height > PIXELS_MAX) {
@@ -32,10 +40,6 @@ export function resolveSize(options: SizeOptions, info: SizeInfo): Resolution {
       'width',
       `times height must be at most ${PIXELS_MAX} pixels, not ${width * height}`,
     );
-  }
-  const candidates = drawableSizes(info);
-  if (candidates.some(({ size: [w, h] }) => w === width && h === height)) {
-    return { drawn: [width, height] };
   }
   if (sizePolicy === 'exact') {
     const list = candidates.map(({ size: [w, h] }) => `${w}x${h}`).join(', ');
