@@ -24,6 +24,8 @@ export interface TinyCheckpointOptions {
   readonly transformer?: Readonly<Record<string, unknown>>;
   readonly vae?: Readonly<Record<string, unknown>>;
   readonly scheduler?: Readonly<Record<string, unknown>>;
+  /** Words of the vocabulary besides single characters. */
+  readonly words?: readonly string[];
   /** Members of `pixart-edge.json` to replace; `null` writes no such file. */
   readonly edge?: Readonly<Record<string, unknown>> | null;
 }
@@ -191,7 +193,7 @@ export function writeTinyCheckpoint(folder: string, options: TinyCheckpointOptio
   });
   writeFileSync(
     join(folder, 'tokenizer/spiece.model'),
-    encodeSpieceModel(smallVocabulary(TINY_WORDS)),
+    encodeSpieceModel(smallVocabulary(options.words ?? TINY_WORDS)),
   );
 
   writeJson(join(folder, 'text_encoder/config.json'), textEncoder);
