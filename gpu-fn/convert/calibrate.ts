@@ -23,7 +23,7 @@ export interface CalibrateOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-const PICTURE_COUNT = 6;
+const PICTURE_COUNT = 5;
 const NOISE_COUNT = 2;
 /** Latent cells along one side; 128 px for the published factor of 8. */
 const LATENT_SIDE = 16;

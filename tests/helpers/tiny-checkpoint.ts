@@ -102,7 +102,7 @@ export function tinyConfigs() {
   const vae = {
     _class_name: 'AutoencoderKL',
     act_fn: 'silu',
-    block_out_channels: [16, 16, 32, 32],
+    block_out_channels: [16, 16, 32, 64],
     down_block_types: Array<string>(4).fill('DownEncoderBlock2D'),
     up_block_types: Array<string>(4).fill('UpDecoderBlock2D'),
     in_channels: 4,

@@ -6,6 +6,7 @@ import { floatSource } from '../quantize.ts';
 import type { WeightReader } from '../tensor-reader.ts';
 import type { ConvSpec } from './emitter.ts';
 import { FloatEmitter } from './float.ts';
+import { isInt8Conv } from './int8-cpu.ts';
 
 export class CalibrationEmitter extends FloatEmitter {
   readonly #names: string[] = [];
@@ -22,7 +23,7 @@ export class CalibrationEmitter extends FloatEmitter {
     bias: WeightReader,
     spec: ConvSpec,
   ): Value {
-    if (spec.precise) return super.conv(g, x, weight, bias, spec);
+    if (!isInt8Conv(weight, spec)) return super.conv(g, x, weight, bias, spec);
     const y = g.conv(x, g.initializer('weight', floatSource(weight, 'float32')), undefined, spec);
     this.#names.push(weight.name);
     // −max(−x, 0) … max(x, 0)
