@@ -35,10 +35,15 @@ def to_oklab(rgb: Tensor) -> Tensor:
     return lms @ rgb.new_tensor(_LMS_TO_LAB).T
 
 
+def to_linear(lab: Tensor) -> Tensor:
+    """float `[..., 3]` OKLab → float `[..., 3]` linear-light sRGB, outside [0, 1] where it does not exist."""
+    lms = lab @ lab.new_tensor(_LAB_TO_LMS).T
+    return (lms * lms * lms) @ lab.new_tensor(_LMS_TO_RGB).T
+
+
 def from_oklab(lab: Tensor) -> Tensor:
     """float `[..., 3]` OKLab → float `[..., 3]` sRGB, not clamped."""
-    lms = (lab @ lab.new_tensor(_LAB_TO_LMS).T) ** 3
-    linear = lms @ lab.new_tensor(_LMS_TO_RGB).T
+    linear = to_linear(lab)
     curve = 1.055 * linear.clamp_min(1e-9) ** (1 / 2.4) - 0.055
     return torch.where(linear <= 0.0031308, 12.92 * linear, curve)
 

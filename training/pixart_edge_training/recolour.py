@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .catalogue import Sprite
-from .oklab import from_oklab, parse_hex, to_oklab
+from .oklab import from_oklab, parse_hex, to_linear, to_oklab
 
 LIGHTNESS = {"black": 0.27, "white": 0.95, "gray": 0.68, "yellow": 0.85}
 """Lightness to aim for where the palette's own leaves no room for shading."""
@@ -82,13 +82,13 @@ def _wrap(angle: Tensor) -> Tensor:
 
 
 def _into_gamut(lab: Tensor) -> Tensor:
-    """Lowers chroma in eight halvings until the colour exists in sRGB."""
+    """Lowers chroma in six halvings until the colour exists in sRGB."""
     low = torch.zeros_like(lab[..., :1])
     high = torch.ones_like(low)
     scale = torch.ones_like(low)
-    for _ in range(8):
-        rgb = from_oklab(torch.cat([lab[..., :1], lab[..., 1:] * scale], dim=-1))
-        inside = ((rgb > -0.004) & (rgb < 1.004)).all(dim=-1, keepdim=True)
+    for _ in range(6):
+        linear = to_linear(torch.cat([lab[..., :1], lab[..., 1:] * scale], dim=-1))
+        inside = ((linear > -0.001) & (linear < 1.008)).all(dim=-1, keepdim=True)
         low = torch.where(inside, scale, low)
         high = torch.where(inside, high, scale)
         scale = torch.where(inside & (scale >= 1), scale, (low + high) / 2)

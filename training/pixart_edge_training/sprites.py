@@ -75,17 +75,21 @@ def _cache_name(catalogue: Catalogue, pack_dir: Path) -> str:
 
 
 def _fill(pixels: np.memmap, catalogue: Catalogue, pack: bytes, keys: list[Key]) -> None:
-    decoded: Tensor | None = None
+    concepts = {concept.id: concept for concept in catalogue.concepts}
+    decoded = visible = None
     for i, (concept_id, style, colour) in enumerate(keys):
-        sprite = catalogue.concept(concept_id).sprites[style]
+        sprite = concepts[concept_id].sprites[style]
         if colour is None:
             webp = pack[sprite.offset : sprite.offset + sprite.length]
             decoded = _decode(webp, catalogue.side, f"{concept_id} ({style})")
-        assert decoded is not None
-        rgb, alpha = decoded[..., :3], decoded[..., 3:]
+            visible = decoded[..., 3] > 0
+        assert decoded is not None and visible is not None
+        coloured = decoded
         if colour is not None:
-            rgb = recolour(rgb, sprite, colour, catalogue.palette[colour])
-        premultiplied = torch.cat([rgb * alpha, alpha], dim=-1)
+            coloured = decoded.clone()
+            moved = recolour(decoded[visible][:, :3], sprite, colour, catalogue.palette[colour])
+            coloured[visible] = torch.cat([moved, decoded[visible][:, 3:]], dim=-1)
+        premultiplied = torch.cat([coloured[..., :3] * coloured[..., 3:], coloured[..., 3:]], dim=-1)
         pixels[i] = (premultiplied * 255).round().to(torch.uint8).permute(2, 0, 1).numpy()
 
 

@@ -25,11 +25,6 @@ export function toOklab(r: number, g: number, b: number): Oklab {
   };
 }
 
-export function parseHex(hex: string): readonly [number, number, number] {
-  const value = Number.parseInt(hex.slice(1), 16);
-  return [value >> 16, (value >> 8) & 255, value & 255];
-}
-
 /** Pixels whose chroma is below this have no hue worth speaking of. */
 const CHROMA_MIN = 0.04;
 /** Half width of the band of hues that recolouring moves. */
@@ -126,14 +121,27 @@ function dominantHue(pixels: readonly Oklab[]): number | null {
   return hueOf({ L: 0, a: x, b: y });
 }
 
-/** Everyday name of a colour with a hue; the borders were set by looking at the drawings. */
-export function nameHue(colour: Oklab): string {
+/**
+ * Everyday name of a colour with a hue, or null for those the palette has no word for (tan, cream); the borders
+ * were set by looking at the drawings.
+ */
+export function nameHue(colour: Oklab): string | null {
   const hue = hueOf(colour);
+  const chroma = chromaOf(colour);
   const { L } = colour;
-  if (L < 0.34 && chromaOf(colour) < 0.09) return 'black';
-  if (hue < 8 || hue >= 330) return 'pink';
-  if (hue < 42) return L > 0.73 ? 'pink' : L < 0.52 && chromaOf(colour) < 0.13 ? 'brown' : 'red';
-  if (hue < 78) return L < 0.64 || (L < 0.7 && chromaOf(colour) < 0.11) ? 'brown' : 'orange';
+  if (L < 0.34 && chroma < 0.09) return 'black';
+  const isWarm = hue < 82 || hue >= 340;
+  if (isWarm && (chroma < 0.1 || (chroma < 0.13 && hue >= 35 && hue < 82))) {
+    if (L < 0.69) return 'brown';
+    return hue < 35 || hue >= 340 ? 'pink' : null;
+  }
+  if (hue >= 330) return 'pink';
+  if (hue < 8) return L < 0.6 ? 'red' : 'pink';
+  if (hue < 44) {
+    if ((hue >= 33 && L >= 0.715) || (hue >= 41 && L >= 0.66)) return 'orange';
+    return L > 0.725 ? 'pink' : 'red';
+  }
+  if (hue < 79) return L < 0.64 ? 'brown' : 'orange';
   if (hue < 112) return L < 0.55 ? 'brown' : 'yellow';
   if (hue < 170) return 'green';
   if (hue < 212) return 'teal';
