@@ -1,7 +1,7 @@
 /**
  * The readers of one execution: each gets every frame, none can hold it up.
  *
- * A reader that does not read is dropped once `BACKLOG_BYTES_MAX` wait for it. While there are readers a comment goes out
+ * A reader that does not read is dropped once `BACKLOG_BYTES_MAX` wait for it, or anything for `STALL_MS_MAX`. While there are readers a comment goes out
  * each second, since a departed reader is noticed only when something is written to it.
  */
 import { HEARTBEAT_MS } from '#shared/limits.ts';
@@ -16,20 +16,31 @@ export interface Follower {
 
 const FOLLOWERS_MAX = 2048;
 const BACKLOG_BYTES_MAX = 1_048_576;
+const STALL_MS_MAX = 15_000;
 
 interface Member extends Follower {
   readonly controller: ReadableByteStreamController;
+  /** When it last asked for more. */
+  pulledMs: number;
+}
+
+export interface FollowerStream {
+  readonly stream: ReadableStream<Uint8Array>;
+  /** For a reader that was lost before it got the stream. */
+  readonly leave: () => void;
 }
 
 export class Followers {
   readonly #members = new Set<Member>();
   readonly #onEmpty: () => void;
+  readonly #now: () => number;
   readonly #heartbeat = new TextEncoder().encode(encodeSseComment('keep-alive'));
   #timer: ReturnType<typeof setInterval> | undefined;
 
   /** @param onEmpty  called when the last one has left by itself */
-  constructor({ onEmpty }: { onEmpty: () => void }) {
+  constructor({ onEmpty, now }: { onEmpty: () => void; now: () => number }) {
     this.#onEmpty = onEmpty;
+    this.#now = now;
   }
 
   get size(): number {
@@ -41,21 +52,30 @@ export class Followers {
   }
 
   /** A stream that begins with `backlog` and goes on with what is sent from now on. */
-  add(follower: Follower, backlog: readonly Uint8Array[]): ReadableStream<Uint8Array> {
+  add(follower: Follower, backlog: readonly Uint8Array[]): FollowerStream {
     let member: Member | undefined;
-    return new ReadableStream({
+    const leave = () => {
+      if (member !== undefined) this.#leave(member);
+    };
+    const stream = new ReadableStream({
       type: 'bytes',
       start: (controller) => {
-        member = { ...follower, controller: controller as ReadableByteStreamController };
+        member = {
+          ...follower,
+          controller: controller as ReadableByteStreamController,
+          pulledMs: this.#now(),
+        };
         this.#members.add(member);
         // The comment makes the runtime send the head at once.
         for (const frame of [this.#heartbeat, ...backlog]) member.controller.enqueue(frame.slice());
         this.#timer ??= setInterval(() => this.send(this.#heartbeat), HEARTBEAT_MS);
       },
-      cancel: () => {
-        if (member !== undefined) this.#leave(member);
+      pull: () => {
+        if (member !== undefined) member.pulledMs = this.#now();
       },
+      cancel: leave,
     });
+    return { stream, leave };
   }
 
   /** @param seq  id of the event; absent for comments */
@@ -83,7 +103,9 @@ export class Followers {
     try {
       // Byte streams take the buffer away, so each reader gets its own.
       member.controller.enqueue(frame.slice());
-      if ((member.controller.desiredSize ?? 0) < -BACKLOG_BYTES_MAX) {
+      const waiting = -(member.controller.desiredSize ?? 0);
+      const stalledMs = waiting > frame.length ? this.#now() - member.pulledMs : 0;
+      if (waiting > BACKLOG_BYTES_MAX || stalledMs > STALL_MS_MAX) {
         member.controller.error(new Error('the reader does not read'));
         this.#leave(member);
       }

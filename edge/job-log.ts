@@ -55,6 +55,13 @@ export class JobLog {
     this.#sql('UPDATE job SET state = ? WHERE id = 1', state);
   }
 
+  /** Forgets everything, and leaves nothing to pay for. */
+  async clear(): Promise<void> {
+    this.#ready = false;
+    await this.#storage.deleteAlarm();
+    await this.#storage.deleteAll();
+  }
+
   /** Encoded events after `from`, in order. */
   framesAfter(from: number): string[] {
     const rows = this.#sql<{ frame: string }>(

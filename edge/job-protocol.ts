@@ -2,7 +2,8 @@
  * What passes between a request and the job object that draws its picture.
  *
  * A request POSTs a `JobOrder` and reads server-sent events: `preview` …, then exactly one `completed` or `failed`. Ids count
- * from 1, so that a reader can come back with `from`.
+ * from 1, so that a reader can come back with `from`. Comments are the heartbeat; one of them says that the function has
+ * taken the work.
  */
 import type { ErrorCode } from '#shared/errors.ts';
 import type { ImageFormat } from '#shared/schemas/fields.ts';
@@ -113,3 +114,6 @@ export interface JobRefusal {
 }
 
 export const HEAD_HEADER = 'Pixart-Job';
+
+/** Comment that says: the function has taken the work. */
+export const ACCEPTED = 'accepted';

@@ -7,17 +7,18 @@
  * survives a crash of the object.
  */
 import { DurableObject } from 'cloudflare:workers';
-import { ServiceError } from '#shared/errors.ts';
+import { ERRORS, ServiceError } from '#shared/errors.ts';
 import { MEDIA_TYPES } from '#shared/headers.ts';
 import { RESUME_GRACE_MS } from '#shared/limits.ts';
-import { encodeSseEvent } from '#shared/sse.ts';
+import { encodeSseComment, encodeSseEvent } from '#shared/sse.ts';
 import { type Config, loadConfig } from './config.ts';
 import type { Env } from './env.ts';
 import { type Drawing, execute } from './execution.ts';
-import { Followers } from './followers.ts';
+import { type FollowerStream, Followers } from './followers.ts';
 import { storePicture } from './image-store.ts';
 import { JobLog } from './job-log.ts';
 import {
+  ACCEPTED,
   HEAD_HEADER,
   type JobCompleted,
   type JobEvent,
@@ -37,10 +38,14 @@ const LEASE_MS = 5000;
 const RETENTION_MS = 600_000;
 /** Executions of one order that a lost object may cause. */
 const TRIES_MAX = 2;
-/** The leader learns of a refusal by status if it comes this soon, else by event. */
-const ADMISSION_MS = 1000;
 /** The bucket gets this long before followers are served without it. */
 const STORE_DEADLINE_MS = 5000;
+
+interface Placed {
+  readonly head: JobHead;
+  readonly stream: ReadableStream<Uint8Array>;
+  readonly leave?: () => void;
+}
 
 interface Execution {
   readonly id: string;
@@ -51,8 +56,6 @@ interface Execution {
   readonly followers: Followers;
   /** Frame of event `seq` at index `seq - 1`. */
   readonly frames: Uint8Array[];
-  /** Settled by the first of: taken by the function, failed. */
-  readonly admission: PromiseWithResolvers<JobFailed | undefined>;
   grace: ReturnType<typeof setTimeout> | undefined;
   isLogged: boolean;
 }
@@ -91,14 +94,10 @@ export class Job extends DurableObject<Env> {
     this.#turn = turn.catch(() => undefined);
     const placed = await turn;
     if (placed instanceof Response) return placed;
-    const { execution, head, stream } = placed;
-    if (execution !== undefined) {
-      const failure = await Promise.race([execution.admission.promise, pause(ADMISSION_MS)]);
-      if (failure !== undefined) {
-        await stream.cancel();
-        return refuse({ failure, budget: head.budget });
-      }
-    }
+    const { head, stream, leave } = placed;
+    // Whoever is lost before the answer leaves here; whoever is lost later cancels the stream.
+    if (request.signal.aborted) leave?.();
+    else if (leave !== undefined) request.signal.addEventListener('abort', leave);
     return new Response(stream, {
       headers: { 'Content-Type': MEDIA_TYPES.eventStream, [HEAD_HEADER]: JSON.stringify(head) },
     });
@@ -112,8 +111,7 @@ export class Job extends DurableObject<Env> {
     }
     const row = this.#events.read();
     if (row?.state !== 'running') {
-      this.#unstored = undefined;
-      await this.ctx.storage.deleteAll();
+      await this.#forget();
       return;
     }
     if (row.spec.resumable && row.tries < TRIES_MAX) {
@@ -128,19 +126,14 @@ export class Job extends DurableObject<Env> {
   }
 
   /** Joins what runs, replays what is finished, or starts. */
-  async #place(
-    order: JobOrder,
-  ): Promise<
-    | Response
-    | { head: JobHead; stream: ReadableStream<Uint8Array>; execution?: Execution | undefined }
-  > {
+  async #place(order: JobOrder): Promise<Response | Placed> {
     const running = this.#running;
     if (running !== undefined && !running.controller.signal.aborted) {
       if (running.followers.isFull) {
         const failure = { code: 'overloaded', detail: 'Too many wait for this picture.' } as const;
         return refuse({ failure: { ...failure, retryAfterMs: 1000 } });
       }
-      return { head: { role: 'follower' }, stream: this.#follow(running, order, false) };
+      return { head: { role: 'follower' }, ...this.#follow(running, order, false) };
     }
     if (!order.fresh) {
       const replay = this.#replay(order.from);
@@ -150,11 +143,11 @@ export class Job extends DurableObject<Env> {
     const budget = await this.env.API_KEY.getByName(keyId).takeGeneration(limits);
     if (budget.taken === 0) return refuse({ failure: refusedBudget(budget, order.spec), budget });
     const execution = this.#start(order.spec, 1);
-    const stream = this.#follow(execution, order, order.inline);
-    return { head: { role: 'leader', budget: toView(budget) }, stream, execution };
+    const head: JobHead = { role: 'leader', budget: toView(budget) };
+    return { head, ...this.#follow(execution, order, order.inline) };
   }
 
-  #follow(execution: Execution, order: JobOrder, inline: boolean): ReadableStream<Uint8Array> {
+  #follow(execution: Execution, order: JobOrder, inline: boolean): FollowerStream {
     clearTimeout(execution.grace ?? null);
     return execution.followers.add(
       { inline, from: order.from },
@@ -180,9 +173,8 @@ export class Job extends DurableObject<Env> {
       tries,
       startedMs: Date.now(),
       controller: new AbortController(),
-      followers: new Followers({ onEmpty: () => this.#abandon(execution) }),
+      followers: new Followers({ onEmpty: () => this.#abandon(execution), now: Date.now }),
       frames: [],
-      admission: Promise.withResolvers(),
       grace: undefined,
       isLogged: false,
     };
@@ -195,14 +187,14 @@ export class Job extends DurableObject<Env> {
   }
 
   async #run(execution: Execution): Promise<void> {
-    const { spec, controller, admission } = execution;
+    const { spec, controller, followers } = execution;
     try {
       const drawing = await execute(spec, {
         id: execution.id,
         upstream: this.#upstream,
         now: Date.now,
         signal: controller.signal,
-        onAccepted: () => admission.resolve(undefined),
+        onAccepted: () => followers.send(encode(encodeSseComment(ACCEPTED))),
         onPreview: (preview) => this.#send(execution, { type: 'preview', ...preview }),
       });
       await this.#complete(execution, drawing);
@@ -258,7 +250,6 @@ export class Job extends DurableObject<Env> {
     if (this.#running === execution) this.#running = undefined;
     const left = controller.signal.aborted && error === controller.signal.reason;
     const failure = toFailed(error);
-    execution.admission.resolve(failure);
     const event: JobEvent = { type: 'failed', ...failure };
     const seq = frames.length + 1;
     followers.finish(encode(toFrame(seq, event)));
@@ -268,7 +259,8 @@ export class Job extends DurableObject<Env> {
       return;
     }
     const fields = { ...this.#fields(execution), code: failure.code };
-    this.#log.error('job.failed', fields, error);
+    if (ERRORS[failure.code].status >= 500) this.#log.error('job.failed', fields, error);
+    else this.#log.info('job.failed', fields);
     if (this.#latest !== execution) return;
     this.#record(execution);
     this.#events.append(seq, event);
@@ -307,8 +299,7 @@ export class Job extends DurableObject<Env> {
 
   async #forget(): Promise<void> {
     this.#unstored = undefined;
-    await this.ctx.storage.deleteAlarm();
-    await this.ctx.storage.deleteAll();
+    await this.#events.clear();
   }
 
   #fields({ id, spec, startedMs, tries }: Execution) {

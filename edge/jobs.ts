@@ -6,6 +6,7 @@
 import { isErrorCode, ServiceError } from '#shared/errors.ts';
 import { decodeSse } from '#shared/sse.ts';
 import {
+  ACCEPTED,
   HEAD_HEADER,
   type JobEvent,
   type JobFailed,
@@ -21,12 +22,17 @@ export interface JobNamespace {
 }
 
 /** What a reader sees between the head and the end. */
-export type JobItem = Exclude<JobEvent, { type: 'failed' }> | { readonly type: 'heartbeat' };
+export type JobItem =
+  | Exclude<JobEvent, { type: 'failed' }>
+  | { readonly type: 'heartbeat' }
+  | { readonly type: 'accepted' };
+
+type JobItems = AsyncGenerator<JobItem, void, undefined>;
 
 export interface OpenJob {
   readonly head: JobHead;
   /** Ends after `completed`; throws the ServiceError of `failed`. */
-  readonly items: AsyncGenerator<JobItem, void, undefined>;
+  readonly items: JobItems;
 }
 
 export interface OpenOptions {
@@ -41,18 +47,47 @@ export interface OpenOptions {
 
 const RECORD_BYTES_MAX = 12 * 1024 * 1024;
 const ATTEMPTS_MAX = 2;
+const ADMISSION_MS = 1000;
 
-/** @throws {ServiceError} when the order is refused */
+/**
+ * A leader waits a moment for the function to take its work, so that a refusal can still be answered with a status.
+ *
+ * @throws {ServiceError} when the order is refused
+ */
 export async function openJob(jobs: JobNamespace, options: OpenOptions): Promise<OpenJob> {
   const { response, head } = await post(jobs, options, options.order.from);
-  return { head, items: read(jobs, options, response) };
+  const items = read(jobs, options, response);
+  return { head, items: head.role === 'leader' ? await admitted(items) : items };
 }
 
-async function* read(
-  jobs: JobNamespace,
-  options: OpenOptions,
-  opened: Response,
-): AsyncGenerator<JobItem, void, undefined> {
+/** The same items, once there is one that proves that the work was taken, or after `ADMISSION_MS`. */
+async function admitted(items: JobItems): Promise<JobItems> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), ADMISSION_MS);
+  });
+  try {
+    for (;;) {
+      const next = items.next();
+      // A failure that comes after the wait is met by whoever reads on.
+      next.catch(() => undefined);
+      const result = await Promise.race([next, late]);
+      if (result !== undefined && !result.done && result.value.type === 'heartbeat') continue;
+      return resume(next, items);
+    }
+  } finally {
+    clearTimeout(timer ?? null);
+  }
+}
+
+async function* resume(pending: Promise<IteratorResult<JobItem, void>>, items: JobItems): JobItems {
+  const first = await pending;
+  if (first.done) return;
+  yield first.value;
+  yield* items;
+}
+
+async function* read(jobs: JobNamespace, options: OpenOptions, opened: Response): JobItems {
   let response = opened;
   let lastId = options.order.from;
   for (let attempt = 1; ; attempt += 1) {
@@ -62,7 +97,7 @@ async function* read(
         bytesMax: RECORD_BYTES_MAX,
       })) {
         if (item.kind === 'comment') {
-          yield { type: 'heartbeat' };
+          yield { type: item.text === ACCEPTED ? 'accepted' : 'heartbeat' };
           continue;
         }
         lastId = Number(item.id);

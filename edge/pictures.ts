@@ -109,7 +109,7 @@ export class Pictures {
     for (let attempt = 1; ; attempt += 1) {
       for await (const item of job.items) {
         if (item.type !== 'completed') {
-          yield item;
+          yield item.type === 'accepted' ? { type: 'heartbeat' } : item;
           continue;
         }
         const base64 = await this.#bytesOf(request, item);
