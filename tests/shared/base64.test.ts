@@ -32,9 +32,12 @@ test('parseDataUri() splits media type and base64', () => {
   });
 });
 
-test.each(['', 'data:,x', 'data:image/png,x', 'https://x/data:image/png;base64,Zg==', 'data:image/png;base64'])(
-  'parseDataUri(%j) is undefined',
-  (uri) => {
-    expect(parseDataUri(uri)).toBeUndefined();
-  },
-);
+test.each([
+  '',
+  'data:,x',
+  'data:image/png,x',
+  'https://x/data:image/png;base64,Zg==',
+  'data:image/png;base64',
+])('parseDataUri(%j) is undefined', (uri) => {
+  expect(parseDataUri(uri)).toBeUndefined();
+});
