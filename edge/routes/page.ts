@@ -10,6 +10,7 @@ export function page({ assets }: Pick<Deps, 'assets'>): Handler<AppEnv> {
       await response?.body?.cancel();
       throw new ServiceError('not_found');
     }
-    return response;
+    // A fetched response has immutable headers, and ours go onto every one.
+    return new Response(response.body, response);
   };
 }
