@@ -118,6 +118,12 @@ async function writeBundle(
 
   const tokenizer = 'tokenizer.json';
   const json = buildTokenizerJson(parseSentencePieceModel(checkpoint.spieceModel));
+  const { vocab_size: rows } = checkpoint.textEncoder.config;
+  if (json.model.vocab.length > rows) {
+    throw new CheckpointError(
+      `${options.checkpoint}: tokenizer/spiece.model has ${json.model.vocab.length} pieces, the text encoder ${rows} rows`,
+    );
+  }
   const tokenizerBytes = Buffer.from(JSON.stringify(json));
   await writeFile(join(folder, tokenizer), tokenizerBytes, { flag: 'wx' });
   files[tokenizer] = describe(tokenizerBytes);

@@ -82,8 +82,18 @@ async function convert(flags: Flags): Promise<number> {
     const seconds = (performance.now() - started) / 1000;
     if (flags.json === true) {
       const { id, revision, target, precision } = manifest;
+      const maxRssBytes = process.resourceUsage().maxRSS * 1024;
       console.log(
-        JSON.stringify({ out: flags.out, id, revision, target, precision, bytes, seconds }),
+        JSON.stringify({
+          out: flags.out,
+          id,
+          revision,
+          target,
+          precision,
+          bytes,
+          seconds,
+          max_rss_bytes: maxRssBytes,
+        }),
       );
     } else {
       console.log(
