@@ -162,7 +162,7 @@ function remember(request, event, ms) {
   keepPictures(pictures);
   // What has just come is shown from memory: no second request, no flicker.
   show({ ...picture, data: `data:image/${request.output_format};base64,${event.b64_json}` });
-  stage.say(event.cache === 'hit' ? 'Found in the cache.' : 'Done.');
+  stage.say(event.cache === 'hit' ? 'Found in the cache.' : 'Done.', { isSeen: false });
 }
 
 function show(picture) {

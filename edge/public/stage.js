@@ -96,7 +96,9 @@ export class Stage {
     this.say('');
   }
 
-  say(text) {
+  /** @param {{isSeen?: boolean}} [how] unseen: for those who listen; the eye has the picture */
+  say(text, { isSeen = true } = {}) {
+    $('status').classList.toggle('sr', !isSeen);
     $('status').textContent = text;
   }
 
