@@ -1,7 +1,7 @@
 """Token ids of ten thousand prompts by the `sentencepiece` package.
 
-    python tokenizer.py fixture             trains the fixture vocabulary and writes its ids
-    python tokenizer.py ids MODEL OUT       writes the ids that another spiece.model gives
+    python tokenizer.py fixture [OUT]    trains the fixture vocabulary and writes its ids
+    python tokenizer.py ids MODEL OUT    writes the ids that another spiece.model gives
 """
 
 from __future__ import annotations
@@ -55,10 +55,11 @@ def write_ids(model: Path, out: Path, *, with_prompts: bool) -> None:
 
 def main(arguments: list[str]) -> None:
     match arguments:
-        case ["fixture"]:
-            FIXTURES.mkdir(parents=True, exist_ok=True)
-            train_fixture(FIXTURES / "spiece.model")
-            write_ids(FIXTURES / "spiece.model", FIXTURES / "ids.json.gz", with_prompts=True)
+        case ["fixture", *rest]:
+            out = Path(rest[0]) if rest else FIXTURES
+            out.mkdir(parents=True, exist_ok=True)
+            train_fixture(out / "spiece.model")
+            write_ids(out / "spiece.model", out / "ids.json.gz", with_prompts=True)
         case ["ids", model, out]:
             write_ids(Path(model), Path(out), with_prompts=False)
         case _:
