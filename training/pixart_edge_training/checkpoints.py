@@ -28,5 +28,7 @@ def load_checkpoint(path: Path, *, stage: str, preset: str) -> dict[str, Any]:
     state = torch.load(path, map_location="cpu", weights_only=True)
     for field, wanted in (("format", FORMAT), ("stage", stage), ("preset", preset)):
         if state.get(field) != wanted:
-            raise CheckpointMismatchError(f"{path.name} has {field} {state.get(field)!r}, wanted {wanted!r}", field=field)
+            raise CheckpointMismatchError(
+                f"{path.name} has {field} {state.get(field)!r}, wanted {wanted!r}", field=field
+            )
     return state

@@ -1,9 +1,13 @@
-"""The command line: `python -m pixart_edge_training <stage>`; each stage reads what earlier stages left in the work folder."""
+"""The command line: `python -m pixart_edge_training <stage>`; each stage reads what earlier stages left in the work folder.
+
+Order: vae, transformer, lcm, vae-decoder (optional), evaluator, export, evaluate, publish.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,34 +20,15 @@ from .optim import Budget
 from .parallel import run_processes
 
 TRAINING = Path(__file__).resolve().parent.parent
+MODEL = TRAINING.parent / "models" / "stickers-nano"
 VALIDATION_SEEDS = 50_000_000  # training cursors stay far below
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="pixart_edge_training", description=__doc__)
-    stages = parser.add_subparsers(dest="stage", required=True)
-    minutes = {"vae": 15.0, "vae-decoder": 6.0, "transformer": 60.0}
-    for name, default in minutes.items():
-        stage = stages.add_parser(name)
-        stage.add_argument("--preset", default="nano", help="shapes to use: " + ", ".join(c.PRESETS))
-        stage.add_argument("--minutes", type=float, default=default, help="wall-clock budget (default %(default)s)")
-        stage.add_argument("--steps", type=int, help="budget in steps instead; repeatable to the bit")
-        stage.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
-        stage.add_argument("--smoke", action="store_true", help="a few steps of the tiny preset on synthetic scenes")
-        stage.add_argument("--processes", type=int, default=2, help="one core each (default %(default)s)")
-        stage.add_argument("--work", type=Path, default=TRAINING / "work", help="checkpoints and sheets")
-        stage.add_argument("--data", type=Path, default=TRAINING / "data", help="sprites and tokenizer")
-        if name == "transformer":
-            stage.add_argument("--init", type=Path, help="start from exported weights, such as models/stickers-nano")
-        stage.set_defaults(run=globals()["run_" + name.replace("-", "_")])
-    return parser
-
-
-def scenes_for(args: argparse.Namespace, split: str, preset: c.Preset) -> Scenes:
+def scenes_for(args: argparse.Namespace, split: str, *, spread: float = 1.0) -> Scenes:
     if args.smoke:
-        return SyntheticScenes(seed=len(split), size=preset.vae.sample_size)
+        return SyntheticScenes(seed=len(split), size=c.preset_named(args.preset).vae.sample_size)
     first = VALIDATION_SEEDS if split == "validation" else 0
-    return CorpusScenes(args.data / "sprites", split, first_seed=first)
+    return CorpusScenes(args.data / "sprites", split, first_seed=first, spread=spread)
 
 
 def tokens_for(args: argparse.Namespace) -> Tokens:
@@ -60,20 +45,12 @@ def prompts_for(args: argparse.Namespace) -> list[str]:
 def run_vae(args: argparse.Namespace, *, decoder_only: bool = False) -> None:
     from .vae import train_vae
 
-    preset = c.preset_named(args.preset)
     settings = c.VaeTraining()
     if args.smoke:
-        settings = replace(settings, batch_size=8, warm_up=4)
-    train_vae(
-        scenes_for(args, "train", preset),
-        scenes_for(args, "validation", preset),
-        preset,
-        settings,
-        Budget(args.minutes, args.steps),
-        args.work,
-        resume=args.resume,
-        decoder_only=decoder_only,
-    )
+        settings = replace(settings, batch_size=8, whole_batch_size=4, warm_up=4)
+    preset, budget = c.preset_named(args.preset), Budget(args.minutes, args.steps)
+    train, validation = scenes_for(args, "train"), scenes_for(args, "validation")
+    train_vae(train, validation, preset, settings, budget, args.work, resume=args.resume, decoder_only=decoder_only)
 
 
 def run_vae_decoder(args: argparse.Namespace) -> None:
@@ -83,18 +60,133 @@ def run_vae_decoder(args: argparse.Namespace) -> None:
 def run_transformer(args: argparse.Namespace) -> None:
     from .train_transformer import train_transformer
 
-    preset, settings = c.preset_named(args.preset), c.TransformerTraining()
+    settings = c.TransformerTraining()
     if args.smoke:
-        settings = replace(settings, batch_size=16, pool=256, first_fill=64, warm_up=4)
+        settings = replace(settings, batch_size=16, later_batch_size=32, pool=256, first_fill=64, warm_up=4)
     initial = None
     if args.init is not None:
         from .loader import load_joint_state
 
         initial = load_joint_state(args.init)
-    scenes, budget = scenes_for(args, "train", preset), Budget(args.minutes, args.steps)
     train_transformer(
-        scenes, tokens_for(args), preset, settings, budget, args.work, prompts_for(args), resume=args.resume, initial=initial
+        scenes_for(args, "train", spread=c.Drawing.spread),
+        tokens_for(args),
+        c.preset_named(args.preset),
+        settings,
+        Budget(args.minutes, args.steps),
+        args.work,
+        prompts_for(args),
+        resume=args.resume,
+        initial=initial,
     )
+
+
+def run_lcm(args: argparse.Namespace) -> None:
+    from .lcm import train_lcm
+
+    settings = c.LcmTraining()
+    if args.smoke:
+        settings = replace(settings, batch_size=8, pool=128, first_fill=32)
+    train_lcm(
+        scenes_for(args, "train", spread=c.Drawing.spread),
+        tokens_for(args),
+        c.preset_named(args.preset),
+        settings,
+        Budget(args.minutes, args.steps),
+        args.work,
+        prompts_for(args),
+        resume=args.resume,
+    )
+
+
+def run_evaluator(args: argparse.Namespace) -> None:
+    from .evaluator import train_evaluator
+
+    preset, budget = c.preset_named(args.preset), Budget(args.minutes, args.steps)
+    train, validation = scenes_for(args, "train"), scenes_for(args, "validation")
+    train_evaluator(train, validation, preset, c.EvaluatorTraining(), budget, args.work)
+
+
+def run_export(args: argparse.Namespace) -> None:
+    from .export import compare, export_networks
+    from .train_transformer import trained_networks
+
+    preset, tokens = c.preset_named(args.preset), tokens_for(args)
+    networks = trained_networks(preset, tokens, args.work, stage=args.source)
+    scenes, prompts = scenes_for(args, "validation", spread=c.Drawing.spread), prompts_for(args)
+    export_networks(networks, preset, scenes, args.data, args.out)
+    print({name: round(value, 2) for name, value in compare(networks, args.out, scenes, prompts).items()})
+
+
+def run_evaluate(args: argparse.Namespace) -> None:
+    from .checkpoints import load_checkpoint
+    from .evaluate import evaluate, misses, write_report
+    from .evaluator import STAGE, load_evaluator
+    from .loader import load_networks
+    from .scenes import SceneSampler
+
+    preset = c.preset_named(args.preset)
+    first = SceneSampler(args.data / "sprites", "validation")
+    accuracy = load_checkpoint(args.work / f"{STAGE}.pt", stage=STAGE, preset=preset.name)["scores"]
+    report = evaluate(
+        load_networks(args.model),
+        load_evaluator(preset, args.work),
+        lambda split: SceneSampler(args.data / "sprites", split, bank=first.bank),
+        samplers=args.samplers,
+        spread=c.Drawing.spread,
+        evaluator_accuracy=accuracy,
+    )
+    report["misses"] = misses(report, args.samplers[0])
+    write_report(args.model / "scores.json", report)
+    for line in report["misses"]:
+        print("missed:", line)
+
+
+def run_publish(args: argparse.Namespace) -> None:
+    from .publish import publish
+
+    publish(args.model, args.work, args.data, TRAINING.parent / "docs", prompts_for(args))
+
+
+STAGES: dict[str, tuple[Callable[[argparse.Namespace], None], float | None, str]] = {
+    "vae": (run_vae, 18, "train the picture codec"),
+    "vae-decoder": (run_vae_decoder, 6, "train only the codec's decoder further; latents stay as they are"),
+    "transformer": (run_transformer, 60, "train denoiser and text encoder on the codec's latents"),
+    "lcm": (run_lcm, 10, "distil to four steps"),
+    "evaluator": (run_evaluator, 4, "train the judge on real renders"),
+    "export": (run_export, None, "write int8 weights and configurations in diffusers layout"),
+    "evaluate": (run_evaluate, None, "score exported weights and print the table"),
+    "publish": (run_publish, None, "draw the sheet and curves, write the model card"),
+}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="pixart_edge_training", description=__doc__)
+    stages = parser.add_subparsers(dest="stage", required=True)
+    for name, (run, minutes, help_text) in STAGES.items():
+        stage = stages.add_parser(name, help=help_text, description=help_text)
+        stage.add_argument("--preset", default="nano", help="shapes to use: " + ", ".join(c.PRESETS))
+        stage.add_argument("--work", type=Path, default=TRAINING / "work", help="checkpoints and sheets")
+        stage.add_argument("--data", type=Path, default=TRAINING / "data", help="sprites and tokenizer")
+        stage.set_defaults(run=run, processes=1, smoke=False)
+        if minutes is not None:
+            stage.add_argument("--minutes", type=float, default=minutes, help="wall-clock budget (default %(default)s)")
+            stage.add_argument("--steps", type=int, help="budget in steps instead; repeatable")
+            stage.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+            stage.add_argument(
+                "--smoke", action="store_true", help="a few steps of the tiny preset on synthetic scenes"
+            )
+            stage.add_argument("--processes", type=int, default=2, help="one core each (default %(default)s)")
+        if name == "transformer":
+            stage.add_argument("--init", type=Path, help="start from exported weights, such as models/stickers-nano")
+        if name == "export":
+            stage.add_argument("--source", choices=("transformer", "lcm"), default="lcm", help="whose weights")
+            stage.add_argument("--out", type=Path, default=MODEL)
+        if name in ("evaluate", "publish"):
+            stage.add_argument("--model", type=Path, default=MODEL, help="an exported folder")
+        if name == "evaluate":
+            stage.add_argument("--samplers", nargs="+", default=["lcm-4", "lcm-2", "ddim-20-cfg-2"])
+    return parser
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -102,8 +194,8 @@ def main(argv: list[str] | None = None) -> None:
     if args.smoke:
         args.preset, args.steps, args.processes = "tiny", args.steps or 30, 1
         args.work = args.work / "smoke"
+    torch.set_num_threads(1 if args.processes > 1 else 2)
     try:
-        torch.set_num_threads(1)
         run_processes(args.processes, args.run, args)
     except TrainingError as refusal:
         print(f"{refusal.code}: {refusal}", file=sys.stderr)

@@ -40,7 +40,7 @@ class TextShape:
 class TransformerShape:
     """A PixArtTransformer2DModel without micro-conditions and without a learned sigma."""
 
-    num_layers: int = 8
+    num_layers: int = 6
     num_attention_heads: int = 3
     attention_head_dim: int = 64
     sample_size: int = 16  # latent pixels
@@ -91,6 +91,7 @@ class VaeTraining:
     batch_size: int = 32  # crops
     crop: int = 64  # px; the last third sees whole pictures
     crops_per_picture: int = 4
+    permuted_share: float = 0.6  # of the crops get their primaries swapped
     whole_batch_size: int = 8
     whole_from: float = 2 / 3  # share of the budget
     learning_rate: float = 2e-3
@@ -113,6 +114,8 @@ class TransformerTraining:
 
     seed: int = 21
     batch_size: int = 64
+    later_batch_size: int = 64
+    later_from: float = 0.4  # share of the budget
     pool: int = 4096  # latents kept over all processes; batch / uses_per_latent of them are new each step
     first_fill: int = 512
     uses_per_latent: int = 8
@@ -148,7 +151,9 @@ class LcmTraining:
     target_ema: float = 0.95
     ema: float = 0.99
     huber: float = 1e-2
-    fake_quantise: bool = True
+    pool: int = 2048
+    first_fill: int = 512
+    uses_per_latent: int = 8
 
 
 @dataclass(frozen=True)
@@ -162,6 +167,13 @@ class EvaluatorTraining:
     warm_up: int = 50
     decay_from: float = 0.4
     decay_to: float = 0.02
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How freely things lie in the pictures a generator learns from, as a part of the scenes' own freedom."""
+
+    spread: float = 0.25
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,9 @@ from .vae import encode
 class LatentPool:
     """Latents and token ids of the last `capacity` scenes of a stream. The first filling is smaller, to start soon."""
 
-    def __init__(self, vae: AutoencoderKL, scenes: Scenes, tokens: Tokens, capacity: int, *, max_length: int, cursor: int = 0) -> None:
+    def __init__(
+        self, vae: AutoencoderKL, scenes: Scenes, tokens: Tokens, capacity: int, *, max_length: int, cursor: int = 0
+    ) -> None:
         self._vae, self._scenes, self._tokens = vae, scenes, tokens
         self._capacity, self._max_length = capacity, max_length
         self.cursor = cursor

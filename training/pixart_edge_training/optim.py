@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from .parallel import gather_rows, my_share
 
 
-def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
+def orthogonalise(matrices: Tensor, steps: int = 4) -> Tensor:
     """Nearest orthogonal matrices, roughly: singular values land in about 0.7..1.2. [N, rows, cols] in and out."""
     a, b, c = 3.4445, -4.7750, 2.0315
     x = matrices.bfloat16() if torch.cpu._is_avx512_bf16_supported() else matrices.float()
@@ -36,7 +36,7 @@ def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
 class Muon(torch.optim.Optimizer):
     """Takes parameters of two or more dimensions; more than two are flattened to [out, rest]."""
 
-    def __init__(self, params: Iterable[nn.Parameter], lr: float, momentum: float = 0.95, steps: int = 5) -> None:
+    def __init__(self, params: Iterable[nn.Parameter], lr: float, momentum: float = 0.95, steps: int = 4) -> None:
         super().__init__(list(params), {"lr": lr, "momentum": momentum, "steps": steps})
 
     @torch.no_grad()

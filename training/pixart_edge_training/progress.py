@@ -17,10 +17,17 @@ class RunLog:
     def __init__(self, folder: Path, stage: str, *, quiet: bool = False) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / f"{stage}-curve.csv"
-        self._bar = tqdm(total=1000, desc=stage, disable=quiet, mininterval=5, bar_format="{l_bar}{bar}| {elapsed} {postfix}")
+        self._bar = tqdm(
+            total=1000, desc=stage, disable=quiet, mininterval=5, bar_format="{l_bar}{bar}| {elapsed} {postfix}"
+        )
 
     def report(self, step: int, samples: int, seconds: float, progress: float, values: dict[str, float]) -> None:
-        row = {"step": step, "samples": samples, "seconds": round(seconds, 1), **{k: round(v, 5) for k, v in values.items()}}
+        row = {
+            "step": step,
+            "samples": samples,
+            "seconds": round(seconds, 1),
+            **{k: round(v, 5) for k, v in values.items()},
+        }
         fresh = not self.path.exists()
         with self.path.open("a", newline="") as file:
             writer = csv.DictWriter(file, fieldnames=list(row))

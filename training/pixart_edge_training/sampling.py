@@ -33,7 +33,9 @@ def initial_noise(networks: Networks, count: int, seed: int) -> Tensor:
 
 
 @torch.no_grad()
-def sample_ddim(networks: Networks, captions: list[str], *, seed: int = 0, steps: int = 20, guidance: float = 2.0) -> Tensor:
+def sample_ddim(
+    networks: Networks, captions: list[str], *, seed: int = 0, steps: int = 20, guidance: float = 2.0
+) -> Tensor:
     """Latents [B, 4, H, W]. `guidance` 1 needs one pass a step, anything else two."""
     acp = alphas_cumprod()
     ids, mask = pad_tokens(networks.tokens.encode(captions))

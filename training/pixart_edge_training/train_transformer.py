@@ -126,7 +126,11 @@ def train_transformer(
     def save() -> None:
         save_checkpoint(pool_path, stage=STAGE, preset=preset.name, state={"pool": pool.state_dict()})
         if rank == 0:
-            state = {"model": model.state_dict(), "ema": ema.state_dict(), "optimizers": [o.state_dict() for o in optimizers]}
+            state = {
+                "model": model.state_dict(),
+                "ema": ema.state_dict(),
+                "optimizers": [o.state_dict() for o in optimizers],
+            }
             state |= {"step": step, "samples": samples, "seconds": budget.elapsed()}
             save_checkpoint(path, stage=STAGE, preset=preset.name, state=state)
 
@@ -137,13 +141,12 @@ def train_transformer(
     while len(pool) < config.first_fill // world:
         pool.refresh(min(32, config.first_fill // world))
     log = RunLog(folder, STAGE, quiet=quiet or rank > 0)
-    local = config.batch_size // world
-    fresh = max(1, round(4 * local / config.uses_per_latent))  # scenes per four steps: small convolution batches are slow
     saved_at, running = budget.elapsed(), 0.0
     while (progress := parallel.from_first(budget.progress(step))) < 1:
         generator = torch.Generator().manual_seed((config.seed * 1_000_003 + step) * 64 + rank)
-        if step % 4 == 0:
-            pool.refresh(fresh)
+        local = (config.batch_size if progress < config.later_from else config.later_batch_size) // world
+        if step % 4 == 0:  # for four steps at once: small convolution batches are slow
+            pool.refresh(max(1, round(4 * local / config.uses_per_latent)))
         rate = learning_rate_scale(
             step, progress, warm_up=config.warm_up, decay_from=config.decay_from, decay_to=config.decay_to
         )

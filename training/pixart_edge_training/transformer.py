@@ -16,7 +16,9 @@ from torch import Tensor, nn
 from .config import TransformerShape
 
 
-def build_transformer(shape: TransformerShape, *, latent_channels: int, caption_channels: int) -> PixArtTransformer2DModel:
+def build_transformer(
+    shape: TransformerShape, *, latent_channels: int, caption_channels: int
+) -> PixArtTransformer2DModel:
     return PixArtTransformer2DModel(
         num_attention_heads=shape.num_attention_heads,
         attention_head_dim=shape.attention_head_dim,
@@ -83,7 +85,9 @@ def _heads(x: Tensor, heads: int) -> Tensor:
 def _block(block: nn.Module, x: Tensor, y: Tensor, t6: Tensor, bias: Tensor, heads: int) -> Tensor:
     width = x.shape[-1]
     scale = (width // heads) ** -0.5
-    shift_a, scale_a, gate_a, shift_f, scale_f, gate_f = (block.scale_shift_table + t6).unsqueeze(2).unbind(1)  # [B, 1, D]
+    shift_a, scale_a, gate_a, shift_f, scale_f, gate_f = (
+        (block.scale_shift_table + t6).unsqueeze(2).unbind(1)
+    )  # [B, 1, D]
 
     a, own = block.attn1, block.attn2
     h = torch.addcmul(shift_a, F.layer_norm(x, (width,), eps=1e-6), 1 + scale_a)
@@ -106,7 +110,9 @@ def forward(model: PixArtTransformer2DModel, x: Tensor, t: Tensor, text: Tensor,
     config = model.config
     patch, heads, width = config.patch_size, config.num_attention_heads, model.inner_dim
     rows, columns = x.shape[-2] // patch, x.shape[-1] // patch
-    tokens = F.pixel_unshuffle(x, patch).flatten(2).transpose(1, 2)  # [B, N, C * p * p], the order of a flattened kernel
+    tokens = (
+        F.pixel_unshuffle(x, patch).flatten(2).transpose(1, 2)
+    )  # [B, N, C * p * p], the order of a flattened kernel
     projection = model.pos_embed.proj
     h = F.linear(tokens, projection.weight.flatten(1), projection.bias) + model.pos_embed.pos_embed
     embedder = model.adaln_single.emb.timestep_embedder

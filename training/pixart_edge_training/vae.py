@@ -93,6 +93,13 @@ def random_crops(pictures: Tensor, size: int, per_picture: int, generator: torch
     return torch.stack(crops)
 
 
+def permute_primaries(crops: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Swaps red, green and blue at random in a share of the crops: rare hues are seen as often as common ones; white stays white."""
+    orders = torch.stack([torch.cat([torch.randperm(3, generator=generator), torch.tensor([3])]) for _ in crops])
+    orders[torch.rand(len(crops), generator=generator) >= share] = torch.arange(4)
+    return crops.gather(1, orders[:, :, None, None].expand_as(crops))
+
+
 @torch.no_grad()
 def fold_latent_statistics(vae: AutoencoderKL, pictures: Tensor) -> tuple[Tensor, Tensor]:
     """Makes the latents of `pictures` zero mean and unit deviation per channel without changing what is decoded.
@@ -196,6 +203,7 @@ def train_vae(
         cursor += count * world
         if not whole:
             pictures = random_crops(pictures, crop, config.crops_per_picture, generator)
+            pictures = permute_primaries(pictures, config.permuted_share, generator)
         rate = learning_rate_scale(
             step, progress, warm_up=config.warm_up, decay_from=config.decay_from, decay_to=config.decay_to
         )
@@ -225,7 +233,10 @@ def train_vae(
             averaged = build_vae(preset.vae)
             averaged.load_state_dict(ema.shadow)
             out = round_trip(averaged, shown)
-            print(f"\n{stage}: step {step}, {psnr(out[:, :3], shown[:, :3]):.2f} dB on {len(shown)} unseen scenes", flush=True)
+            print(
+                f"\n{stage}: step {step}, {psnr(out[:, :3], shown[:, :3]):.2f} dB on {len(shown)} unseen scenes",
+                flush=True,
+            )
             write_sheet(folder / f"{stage}-sheet.png", torch.stack([shown[:32], out[:32]], 1).flatten(0, 1))
     if parallel.rank() > 0:
         return vae
@@ -233,14 +244,22 @@ def train_vae(
     log.close()
     vae.load_state_dict(ema.shadow)
     if not decoder_only:
-        statistics = torch.cat([scenes.batch(cursor + 64 * i, 64).pictures for i in range(8 if preset.name == "nano" else 1)])
+        statistics = torch.cat(
+            [scenes.batch(cursor + 64 * i, 64).pictures for i in range(8 if preset.name == "nano" else 1)]
+        )
         fold_latent_statistics(vae, statistics)
     out = round_trip(vae, shown)
     score = psnr(out[:, :3], shown[:, :3])
     print(f"\n{stage}: done after {step} steps, {samples} pictures, {score:.2f} dB", flush=True)
     write_sheet(folder / f"{stage}-sheet.png", torch.stack([shown[:32], out[:32]], 1).flatten(0, 1))
     if decoder_only:
-        save_checkpoint(folder / "vae-before-decoder.pt", stage="vae", preset=preset.name,
-                        state={"model": load_checkpoint(folder / "vae.pt", stage="vae", preset=preset.name)["model"]})
-    save_checkpoint(folder / "vae.pt", stage="vae", preset=preset.name, state={"model": vae.state_dict(), "psnr": score})
+        save_checkpoint(
+            folder / "vae-before-decoder.pt",
+            stage="vae",
+            preset=preset.name,
+            state={"model": load_checkpoint(folder / "vae.pt", stage="vae", preset=preset.name)["model"]},
+        )
+    save_checkpoint(
+        folder / "vae.pt", stage="vae", preset=preset.name, state={"model": vae.state_dict(), "psnr": score}
+    )
     return vae
