@@ -25,6 +25,9 @@ export interface Charsmap {
   ): { readonly length: number; readonly replacement: Uint8Array } | undefined;
 }
 
+/** The longest of NFKC, U+FDFA, has 33 bytes. */
+export const REPLACEMENT_BYTES_MAX = 256;
+
 /**
  * @param bytes  the model's `precompiled_charsmap`; empty means that nothing is replaced
  * @throws {TokenizerFormatError} when sizes disagree or the last replacement does not end
@@ -55,6 +58,11 @@ export function parseCharsmap(bytes: Uint8Array): Charsmap {
       if (end === -1) {
         throw new TokenizerFormatError(
           `charsmap names a replacement at ${found.value}, past its end`,
+        );
+      }
+      if (end - found.value > REPLACEMENT_BYTES_MAX) {
+        throw new TokenizerFormatError(
+          `the replacement at ${found.value} has ${end - found.value} bytes, limit ${REPLACEMENT_BYTES_MAX}`,
         );
       }
       return { length: found.length, replacement: replacements.subarray(found.value, end) };

@@ -46,7 +46,7 @@ export interface SentencePieceModel {
 }
 
 /** T5's file has 791,656 bytes; the largest public unigram vocabularies (256,000 pieces) stay under 6 MB. */
-export const MODEL_BYTES_MAX = 16 * 2 ** 20;
+export const MODEL_BYTES_MAX = 8 * 2 ** 20;
 export const PIECE_COUNT_MAX = 300_000;
 export const PIECE_BYTES_MAX = 1_024;
 

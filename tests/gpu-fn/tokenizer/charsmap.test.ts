@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { parseCharsmap } from '../../../gpu-fn/tokenizer/charsmap.ts';
+import { parseCharsmap, REPLACEMENT_BYTES_MAX } from '../../../gpu-fn/tokenizer/charsmap.ts';
 import { TokenizerFormatError } from '../../../gpu-fn/tokenizer/errors.ts';
 import { parseSentencePieceModel } from '../../../gpu-fn/tokenizer/sentencepiece-model.ts';
 
@@ -30,6 +30,28 @@ describe('parseCharsmap()', () => {
 
   it('Charsmap.match() of an empty map never matches', () => {
     expect(parseCharsmap(new Uint8Array(0)).match(Buffer.from('ﬁ'), 0)).toBeUndefined();
+  });
+
+  /** A map of one entry, `a` → `length` times `b`: root, node of `a`, its leaf. */
+  const oneEntry = (length: number) => {
+    const units = new Uint32Array(256);
+    units[0] = 1 << 10; // children of the root begin at 1 ^ byte
+    units[1 ^ 0x61] = 0x61 | (1 << 8) | (0x80 << 10); // has a leaf, at (1 ^ 0x61) ^ 0x80
+    units[1 ^ 0x61 ^ 0x80] = 0x80000000; // value 0
+    const size = Uint32Array.of(units.byteLength);
+    return Buffer.concat([
+      Buffer.from(size.buffer),
+      Buffer.from(units.buffer),
+      Buffer.from(`${'b'.repeat(length)}\0`),
+    ]);
+  };
+
+  it('Charsmap.match() takes the longest replacement and refuses one byte more', () => {
+    const text = Buffer.from('a');
+    const longest = parseCharsmap(oneEntry(REPLACEMENT_BYTES_MAX)).match(text, 0);
+    expect(longest?.replacement).toHaveLength(256);
+    const longer = parseCharsmap(oneEntry(REPLACEMENT_BYTES_MAX + 1));
+    expect(() => longer.match(text, 0)).toThrow('has 257 bytes, limit 256');
   });
 
   it.each([

@@ -108,7 +108,7 @@ describe('parseSentencePieceModel()', () => {
 
   it('parseSentencePieceModel() refuses a file above the limit before reading it', () => {
     expect(() => parseSentencePieceModel(new Uint8Array(MODEL_BYTES_MAX + 1))).toThrow(
-      'limit 16777216',
+      'limit 8388608',
     );
   });
 
