@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
+import torch
+
 from . import captions
 from .catalogue import Catalogue, Concept, Lab, Sprite
 from .oklab import parse_hex, to_oklab
@@ -126,9 +128,7 @@ class Scene:
 
 
 def _scene_from(document: dict[str, Any]) -> Scene:
-    things = tuple(
-        Thing(**{**thing, "placement": Placement(**thing["placement"])}) for thing in document["things"]
-    )
+    things = tuple(Thing(**{**thing, "placement": Placement(**thing["placement"])}) for thing in document["things"])
     backdrop = document["backdrop"]
     wording = document["wording"]
     return Scene(
@@ -290,8 +290,6 @@ def soften(lab: Lab) -> Lab:
 
 @lru_cache(maxsize=64)
 def _lab(hex_colour: str) -> Lab:
-    import torch
-
     lightness, a, b = to_oklab(torch.tensor(parse_hex(hex_colour), dtype=torch.float64)).tolist()
     return lightness, a, b
 
@@ -351,9 +349,7 @@ def _wording(split: str, random: RandomStream, style: str | None, backdrop: Back
         style_adjective=random.choice(captions.STYLE_ADJECTIVES[style]) if style else None,
         style_phrase=random.choice(captions.STYLE_PHRASES[style]) if style else None,
         backdrop=random.choice(captions.BACKDROP_PHRASES[backdrop.kind]) if backdrop.said else None,
-        backdrop_colours=tuple(_colour_word(random, name) for name in backdrop.colours)
-        if backdrop.said
-        else (),
+        backdrop_colours=tuple(_colour_word(random, name) for name in backdrop.colours) if backdrop.said else (),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from .captions import BACKDROP_PHRASES, COLOUR_WORDS, STYLE_PHRASES
 from .catalogue import Catalogue, CorpusError, load_catalogue
+from .grammar import SOFT_COLOURS
 
 
 def vocabulary(catalogue: Catalogue) -> dict[str, Any]:
@@ -41,8 +42,6 @@ def vocabulary(catalogue: Catalogue) -> dict[str, Any]:
 
 
 def _colours(catalogue: Catalogue, kind: str) -> list[str]:
-    from .grammar import SOFT_COLOURS
-
     return {
         "plain": list(catalogue.plain_colours),
         "gradient": list(catalogue.palette),

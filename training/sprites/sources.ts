@@ -49,7 +49,11 @@ export function spellings(emoji: string): readonly string[] {
 }
 
 function readEvidence(dir: string): PackageEvidence {
-  const manifest = readJson(join(dir, 'package.json')) as Record<string, unknown>;
+  const manifest = readJson(join(dir, 'package.json')) as {
+    name: string;
+    version: string;
+    license: string;
+  };
   const texts: string[] = [];
   for (const file of [
     'LICENSE',
@@ -62,14 +66,14 @@ function readEvidence(dir: string): PackageEvidence {
     const path = join(dir, file);
     if (existsSync(path)) texts.push(readFileSync(path, 'utf8'));
   }
-  let license = String(manifest['license']);
+  let { license } = manifest;
   const infoPath = join(dir, 'info.json');
   if (existsSync(infoPath)) {
     const info = readJson(infoPath) as { license: { spdx: string } };
     texts.push(JSON.stringify(info.license));
     license = info.license.spdx;
   }
-  return { name: String(manifest['name']), version: String(manifest['version']), license, texts };
+  return { name: manifest.name, version: manifest.version, license, texts };
 }
 
 function readWebp(dir: string): (emoji: string) => Buffer {
