@@ -19,7 +19,9 @@ describe('buildXmp()', () => {
 
   it('buildXmp() escapes markup and drops what XML cannot hold', () => {
     const packet = buildXmp({ id: '<a & "b">\u0000\u0007\ud800', revision: "'" });
-    expect(property(packet, 'Iptc4xmpExt:AISystemUsed')).toBe('&lt;a &amp; &quot;b&quot;&gt;\ufffd');
+    expect(property(packet, 'Iptc4xmpExt:AISystemUsed')).toBe(
+      '&lt;a &amp; &quot;b&quot;&gt;\ufffd',
+    );
     expect(property(packet, 'Iptc4xmpExt:AISystemVersionUsed')).toBe('&apos;');
   });
 
