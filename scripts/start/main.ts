@@ -92,7 +92,7 @@ async function start(settings: StartSettings): Promise<void> {
 
   const stateDir = path.join(localDir, 'state');
   const worker = await startTheWorker(settings, {
-    gpuUrl: await gpuFunction.url(),
+    gpuUrl: await untilStopped(gpuFunction.url()),
     stateDir,
     bindings: {
       // Everything is on one disk already; a cache in front of it would only keep all of it twice.
@@ -111,7 +111,7 @@ async function start(settings: StartSettings): Promise<void> {
       MODELS: JSON.stringify([await readModelInfo(bundle)]),
     },
   });
-  await gpuFunction.ready;
+  await untilStopped(gpuFunction.ready);
   await waitUntilReady(worker.url);
   await writeRunFile(localDir, worker.url);
   await keepStateBounded(worker, { stateDir, bytesMax: settings.stateBytesMax });
@@ -229,6 +229,15 @@ function watchForTheEnd(): void {
     if (process.ppid !== parentPid) void stop(0);
   }, PARENT_CHECK_MS);
   timer.unref();
+}
+
+/** The result of the work, unless the service is to end before. */
+function untilStopped<T>(work: Promise<T>): Promise<T> {
+  const { signal } = stopping;
+  return new Promise((resolve, reject) => {
+    work.then(resolve, reject);
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
 }
 
 function onStop(close: () => Promise<void>): void {
