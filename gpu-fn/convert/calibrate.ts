@@ -20,13 +20,15 @@ export interface CalibrateOptions {
   /** an empty folder for the float32 graphs; the caller removes it */
   readonly scratch: string;
   readonly withEncoder: boolean;
+  /** latent cells along one side of the model's native size */
+  readonly nativeSide: number;
   readonly signal?: AbortSignal | undefined;
 }
 
 const PICTURE_COUNT = 5;
 const NOISE_COUNT = 2;
-/** Latent cells along one side; 128 px for the published factor of 8. */
-const LATENT_SIDE = 16;
+/** Latent cells along one side, 128 px for the published factor of 8, unless the model's own size is smaller. */
+const LATENT_SIDE_MAX = 16;
 const SEED = 20_240_110;
 
 export interface VaeCalibration {
@@ -36,11 +38,12 @@ export interface VaeCalibration {
 
 export async function calibrateVae(
   vae: Component<VaeConfig>,
-  { scratch, withEncoder, signal }: CalibrateOptions,
+  { scratch, withEncoder, nativeSide, signal }: CalibrateOptions,
 ): Promise<VaeCalibration> {
   const { config } = vae;
   const random = createRandom(SEED);
-  const shape = [1, config.latent_channels, LATENT_SIDE, LATENT_SIDE];
+  const latentSide = Math.min(nativeSide, LATENT_SIDE_MAX);
+  const shape = [1, config.latent_channels, latentSide, latentSide];
   const size = shape.reduce((a, b) => a * b);
   const latents = Array.from({ length: NOISE_COUNT }, () => random.normal(size));
 
@@ -51,7 +54,7 @@ export async function calibrateVae(
       signal,
     });
     await using session = await openSession(join(scratch, 'encoder.onnx'));
-    const side = LATENT_SIDE * 2 ** (config.block_out_channels.length - 1);
+    const side = latentSide * 2 ** (config.block_out_channels.length - 1);
     for (let i = 0; i < PICTURE_COUNT; i += 1) {
       signal?.throwIfAborted();
       const data = drawPicture(i, side, config.in_channels);

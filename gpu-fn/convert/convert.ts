@@ -19,7 +19,6 @@ import { calibrateVae, type VaeCalibration } from './calibrate.ts';
 import { type Checkpoint, openCheckpoint } from './checkpoint.ts';
 import { type DescribeOptions, describeModel } from './describe-model.ts';
 import { createEmitter } from './emitters/create-emitter.ts';
-import type { Emitter } from './emitters/emitter.ts';
 import { CheckpointError } from './errors.ts';
 import { buildTransformer } from './graphs/pixart-transformer.ts';
 import { buildTextEncoder } from './graphs/t5-encoder.ts';
@@ -93,14 +92,20 @@ async function writeBundle(
   const { target = 'cpu', signal, onProgress } = options;
   const precision = options.precision ?? DEFAULT_PRECISION[target];
   const withEncoder = options.vaeEncoder ?? checkpoint.vae.weights.hasPrefix('encoder.');
-  onProgress?.({ stage: 'calibrate', bytesDone: 0, bytesTotal: 0 });
-  const calibration = await calibrate(checkpoint, folder, {
+  const plan = { target, precision, withEncoder };
+  const described: DescribeOptions = {
+    id: options.id ?? checkpoint.edge.id ?? idFromFolder(options.checkpoint),
+    license: options.license ?? checkpoint.edge.license ?? 'unknown',
     target,
     precision,
-    withEncoder,
-    signal,
-  });
-  const graphs = await buildGraphs(checkpoint, { target, precision, calibration, withEncoder });
+  };
+  // Everything that can be refused without long work is refused first.
+  describeModel(checkpoint, { files: {}, graphs: {}, tokenizer: TOKENIZER }, described);
+  const tokenizer = buildTokenizer(checkpoint, options.checkpoint);
+  const networks = await buildNetworks(checkpoint, plan);
+  onProgress?.({ stage: 'calibrate', bytesDone: 0, bytesTotal: 0 });
+  const calibration = await calibrate(checkpoint, folder, { ...plan, signal });
+  const graphs: Graphs = { ...networks, ...(await buildVae(checkpoint, plan, calibration)) };
 
   const files: Record<string, WrittenFile> = {};
   const written: Manifest['graphs'] = {};
@@ -116,35 +121,27 @@ async function writeBundle(
     written[name] = parts;
   }
 
-  const tokenizer = 'tokenizer.json';
-  const json = buildTokenizerJson(parseSentencePieceModel(checkpoint.spieceModel));
-  const { vocab_size: rows } = checkpoint.textEncoder.config;
-  if (json.model.vocab.length > rows) {
-    throw new CheckpointError(
-      `${options.checkpoint}: tokenizer/spiece.model has ${json.model.vocab.length} pieces, the text encoder ${rows} rows`,
-    );
-  }
-  const tokenizerBytes = Buffer.from(JSON.stringify(json));
-  await writeFile(join(folder, tokenizer), tokenizerBytes, { flag: 'wx' });
-  files[tokenizer] = describe(tokenizerBytes);
-
-  const described: DescribeOptions = {
-    id: options.id ?? checkpoint.edge.id ?? idFromFolder(options.checkpoint),
-    license: options.license ?? checkpoint.edge.license ?? 'unknown',
-    target,
-    precision,
-  };
-  const manifest = describeModel(checkpoint, { files, graphs: written, tokenizer }, described);
+  await writeFile(join(folder, TOKENIZER), tokenizer, { flag: 'wx' });
+  files[TOKENIZER] = describe(tokenizer);
+  const manifest = describeModel(
+    checkpoint,
+    { files, graphs: written, tokenizer: TOKENIZER },
+    described,
+  );
   await writeFile(join(folder, MANIFEST_FILE), `${JSON.stringify(manifest, null, 2)}\n`, {
     flag: 'wx',
   });
   return manifest;
 }
 
+const TOKENIZER = 'tokenizer.json';
+
 const DEFAULT_PRECISION = { cpu: 'int8', cuda: 'fp16' } as const satisfies Record<
   BundleTarget,
   BundlePrecision
 >;
+
+type Graphs = Partial<Record<GraphName, GraphBuilder>>;
 
 interface Plan {
   readonly target: BundleTarget;
@@ -159,37 +156,63 @@ async function calibrate(
 ): Promise<VaeCalibration | undefined> {
   if (target !== 'cpu' || precision !== 'int8') return undefined;
   const scratch = join(folder, 'calibration');
+  const nativeSide = checkpoint.transformer.config.sample_size;
   await mkdir(scratch);
   try {
-    return await calibrateVae(checkpoint.vae, { scratch, withEncoder, signal });
+    return await calibrateVae(checkpoint.vae, { scratch, withEncoder, nativeSide, signal });
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }
 }
 
-/** All graphs, and the proof that every tensor of the checkpoint is used once. */
-async function buildGraphs(
-  { textEncoder, transformer, vae }: Checkpoint,
-  plan: Plan & { readonly calibration: VaeCalibration | undefined },
-): Promise<Partial<Record<GraphName, GraphBuilder>> & Record<string, GraphBuilder>> {
-  const emitter = (ranges?: VaeCalibration['decoder']): Emitter => createEmitter(plan, ranges);
-  const graphs: Partial<Record<GraphName, GraphBuilder>> & Record<string, GraphBuilder> = {
-    text_encoder: buildTextEncoder(textEncoder.config, textEncoder.weights, emitter()),
-    ...buildTransformer(transformer.config, transformer.weights, emitter()),
-    vae_decoder: buildVaeDecoder(vae.config, vae.weights, emitter(plan.calibration?.decoder)),
+/** Text encoder and transformer, and the proof that each of their tensors is used once. */
+async function buildNetworks(
+  { textEncoder, transformer }: Checkpoint,
+  plan: Plan,
+): Promise<Graphs> {
+  const graphs = {
+    text_encoder: buildTextEncoder(textEncoder.config, textEncoder.weights, createEmitter(plan)),
+    ...buildTransformer(transformer.config, transformer.weights, createEmitter(plan)),
+  };
+  await textEncoder.weights.finish();
+  await transformer.weights.finish();
+  return graphs;
+}
+
+/** The same for the VAE. */
+async function buildVae(
+  { vae }: Checkpoint,
+  plan: Plan,
+  calibration: VaeCalibration | undefined,
+): Promise<Graphs> {
+  const { config, weights } = vae;
+  const graphs: Graphs = {
+    vae_decoder: buildVaeDecoder(config, weights, createEmitter(plan, calibration?.decoder)),
   };
   if (plan.withEncoder) {
     graphs.vae_encoder = buildVaeEncoder(
-      vae.config,
-      vae.weights,
-      emitter(plan.calibration?.encoder),
+      config,
+      weights,
+      createEmitter(plan, calibration?.encoder),
     );
   } else {
-    vae.weights.leaveOut('encoder.');
-    vae.weights.leaveOut('quant_conv.');
+    weights.leaveOut('encoder.');
+    weights.leaveOut('quant_conv.');
   }
-  for (const { weights } of [textEncoder, transformer, vae]) await weights.finish();
+  await weights.finish();
   return graphs;
+}
+
+function buildTokenizer({ spieceModel, textEncoder }: Checkpoint, checkpoint: string): Buffer {
+  const json = buildTokenizerJson(parseSentencePieceModel(spieceModel));
+  const pieces = json.model.vocab.length;
+  const { vocab_size: rows } = textEncoder.config;
+  if (pieces > rows) {
+    throw new CheckpointError(
+      `${checkpoint}: tokenizer/spiece.model has ${pieces} pieces, the text encoder ${rows} rows`,
+    );
+  }
+  return Buffer.from(JSON.stringify(json));
 }
 
 async function checkDestination(out: string): Promise<void> {
