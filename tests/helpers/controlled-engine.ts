@@ -3,6 +3,7 @@
  *
  * `nextJob()` hands over the job that the server has started; the test lets it step, finish or fail.
  */
+import { createHash } from 'node:crypto';
 import type { ModelInfo } from '#shared/schemas/model.ts';
 import type {
   Engine,
@@ -62,15 +63,15 @@ export class ControlledJob {
       pictureIndex: 0,
       mimeType: `image/${output_format}`,
       bytes,
-      sha256: PICTURE_SHA256,
+      sha256: createHash('sha256').update(bytes).digest('hex'),
       seed,
       width,
       height,
     });
   }
 
-  finish(result: Partial<JobResult> = {}): void {
-    this.picture();
+  finish(result: Partial<JobResult> = {}, bytes?: Uint8Array<ArrayBuffer>): void {
+    this.picture(bytes);
     this.settle.resolve({
       timings: { text_ms: 1, denoise_ms: 20, vae_ms: 3, image_ms: 4 },
       warnings: [],
@@ -101,6 +102,8 @@ export class ControlledEngine implements Engine {
   startedCount = 0;
   /** Lets every job finish by itself. */
   automatic = false;
+  /** What such a job draws. */
+  automaticPicture: Uint8Array<ArrayBuffer> | undefined;
   readonly #jobs: ControlledJob[] = [];
   readonly #takers: ((job: ControlledJob) => void)[] = [];
 
@@ -125,7 +128,7 @@ export class ControlledEngine implements Engine {
   run(job: InferenceJob, options: RunOptions): Promise<JobResult> {
     this.startedCount += 1;
     const controlled = new ControlledJob(job, options);
-    if (this.automatic) controlled.finish();
+    if (this.automatic) controlled.finish({}, this.automaticPicture);
     else {
       const taker = this.#takers.shift();
       if (taker) taker(controlled);

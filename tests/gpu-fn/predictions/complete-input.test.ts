@@ -1,0 +1,65 @@
+import { describe, expect, it } from 'vitest';
+import type { ModelInfo } from '#shared/schemas/model.ts';
+import { predictionInput } from '#shared/schemas/prediction-input.ts';
+import { completeInput } from '../../../gpu-fn/predictions/complete-input.ts';
+import { TEST_MODEL } from '../../helpers/controlled-engine.ts';
+
+function complete(fields: object, { info = TEST_MODEL, random = () => 0 } = {}) {
+  return completeInput(predictionInput.parse({ prompt: 'a cat', ...fields }), { info, random });
+}
+
+describe('completeInput()', () => {
+  it('keeps what is given', () => {
+    const given = {
+      seed: 7,
+      width: 128,
+      height: 96,
+      num_inference_steps: 2,
+      guidance_scale: 1.5,
+      scheduler: 'lcm',
+    };
+    expect(complete(given)).toMatchObject(given);
+  });
+
+  it.each([
+    [0, 0],
+    [0.5, 2_147_483_648],
+    [1 - Number.EPSILON / 2, 4_294_967_295],
+  ])('draws a seed from %d: %d', (number, seed) => {
+    expect(complete({}, { random: () => number }).seed).toBe(seed);
+  });
+
+  it.each([1, 8])('takes %i steps, a border of the model', (steps) => {
+    expect(complete({ num_inference_steps: steps }).num_inference_steps).toBe(steps);
+  });
+
+  it('refuses nine steps, naming field and range', () => {
+    expect(() => complete({ num_inference_steps: 9 })).toThrow(
+      expect.objectContaining({
+        code: 'invalid_parameter',
+        param: 'num_inference_steps',
+        detail: 'must be an integer from 1 to 8 with lcm, not 9',
+      }),
+    );
+  });
+
+  it('takes guidance of at most 1 with every model, since it means none', () => {
+    const info: ModelInfo = { ...TEST_MODEL, guidance: { min: 3, max: 5, default: 3 } };
+    expect(complete({ guidance_scale: 1 }, { info }).guidance_scale).toBe(1);
+    expect(() => complete({ guidance_scale: 2 }, { info })).toThrow('from 3 to 5');
+    expect(() => complete({ guidance_scale: 5.01 }, { info })).toThrow('from 3 to 5');
+  });
+
+  it('refuses transparency of a model without alpha', () => {
+    const info = { ...TEST_MODEL, alpha: false };
+    const background = 'transparent';
+    expect(() => complete({ background }, { info })).toThrow('draws no transparency');
+    expect(complete({ background }).background).toBe('transparent');
+  });
+
+  it('leaves the sizes of models with bins to the pipeline', () => {
+    const info: ModelInfo = { ...TEST_MODEL, sizes: 'bins' };
+    const size = { width: 512, height: 512, size_policy: 'exact' };
+    expect(complete(size, { info })).toMatchObject(size);
+  });
+});
