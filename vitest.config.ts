@@ -16,7 +16,7 @@ export default defineConfig({
   test: {
     maxWorkers: 2,
     projects: [
-      project('repo', ['tests/*.test.ts', 'tests/scripts/**/*.test.ts']),
+      project('repo', ['tests/*.test.ts', 'tests/{scripts,training}/**/*.test.ts']),
       project('shared', ['tests/shared/**/*.test.ts']),
       project('gpu-fn', ['tests/gpu-fn/**/*.test.ts']),
       project('edge', ['tests/edge/**/*.test.ts']),

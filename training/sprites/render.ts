@@ -9,7 +9,8 @@ export const SPRITE_SIDE = 160;
 export const OBJECT_SIDE = 148;
 
 const COVERAGE_MIN = 0.08;
-const COVERAGE_MAX = 0.9;
+/** A square plate would cover 0.856: such a drawing has its background with it. */
+const COVERAGE_MAX = 0.82;
 
 export interface Sprite {
   readonly webp: Buffer;
