@@ -88,7 +88,8 @@ async function serve(): Promise<void> {
     setTimeout(() => process.exit(1), STOP_DEADLINE_MS).unref();
     void worker.dispose().then(() => process.exit(0));
   };
-  process.on('SIGTERM', stop).on('SIGINT', stop);
+  // Miniflare's own handlers would end the process at once and with another exit code.
+  for (const signal of ['SIGTERM', 'SIGINT']) process.removeAllListeners(signal).on(signal, stop);
   const key = path.resolve(LOCAL_DIR, 'api-key');
   process.stdout.write(
     `pixart-edge serves ${model.id} on ${worker.url}; the API key is in ${key}\n`,

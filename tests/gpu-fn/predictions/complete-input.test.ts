@@ -4,7 +4,7 @@ import { predictionInput } from '#shared/schemas/prediction-input.ts';
 import { completeInput } from '../../../gpu-fn/predictions/complete-input.ts';
 import { TEST_MODEL } from '../../helpers/controlled-engine.ts';
 
-function complete(fields: object, { info = TEST_MODEL, random = () => 0 } = {}) {
+function complete(fields: object, { info = TEST_MODEL, random = (): number => 0 } = {}) {
   return completeInput(predictionInput.parse({ prompt: 'a cat', ...fields }), { info, random });
 }
 
