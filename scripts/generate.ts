@@ -160,10 +160,12 @@ async function findBundle(model = DEFAULT_CHECKPOINT): Promise<string> {
   if (existsSync(path.join(model, 'manifest.json'))) return model;
   if (!existsSync(path.join(model, 'model_index.json'))) {
     const what = 'neither a bundle (manifest.json) nor a checkpoint (model_index.json)';
-    const how =
-      model === DEFAULT_CHECKPOINT
-        ? 'The shipped model is missing: fetch the repository whole, or name one with --model.'
-        : 'Make a bundle with: npm run convert -- --checkpoint FOLDER --out BUNDLE';
+    if (model === DEFAULT_CHECKPOINT) {
+      const how =
+        'The shipped model is missing: fetch the repository whole, or name one with --model.';
+      throw new BundleError(`${model} is ${what}. ${how}`);
+    }
+    const how = 'Make a bundle with: npm run convert -- --checkpoint FOLDER --out BUNDLE';
     throw new UsageError(`${model} is ${what}. ${how}`);
   }
   return await ensureBundle({
