@@ -51,9 +51,7 @@ def recolour(rgb: Tensor, sprite: Sprite, colour: str, hex_colour: str) -> Tenso
         new_chroma = chroma * (target_chroma / main_chroma)
         new_chroma = torch.minimum(new_chroma, torch.full_like(chroma, target_chroma * 1.25))
         new_hue = target_hue + 0.5 * _wrap(torch.atan2(b, a) - main_hue)
-    moved = torch.stack(
-        [new_lightness, new_chroma * torch.cos(new_hue), new_chroma * torch.sin(new_hue)], dim=-1
-    )
+    moved = torch.stack([new_lightness, new_chroma * torch.cos(new_hue), new_chroma * torch.sin(new_hue)], dim=-1)
     mixed = lab + (moved - lab) * weight.unsqueeze(-1)
     return _into_gamut(mixed)
 

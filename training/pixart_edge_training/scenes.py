@@ -16,8 +16,8 @@ from torch import Tensor
 from .catalogue import NATURAL, Catalogue
 from .grammar import FREQUENT_WEIGHT, SOFTNESS, Grammar, Scene
 from .oklab import from_oklab, parse_hex, to_oklab
-from .sprites import SpriteBank, load_sprites
 from .splits import assert_trainable
+from .sprites import SpriteBank, load_sprites
 
 BACKDROPS_BEFORE_PLAIN = ("transparent", "white")
 BACKDROPS_AFTER_PLAIN = ("gradient", "soft")
@@ -97,10 +97,7 @@ class SceneSampler:
 
         Raises `HeldOutError` when the split is `train` and a scene touches a held-out cell.
         """
-        drawn = [
-            self.grammar.scene(self.split, scene) if isinstance(scene, int) else scene
-            for scene in scenes
-        ]
+        drawn = [self.grammar.scene(self.split, scene) if isinstance(scene, int) else scene for scene in scenes]
         if self.split == "train":
             for scene in drawn:
                 assert_trainable(scene, self.catalogue.styles)
