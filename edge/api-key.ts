@@ -30,7 +30,9 @@ export class ApiKey extends DurableObject<Env> {
   readonly #buckets = new Map<Budget, BucketState>();
   #revokedAtMs: number | undefined;
   #record: KeyRecord | undefined;
-  #dirty = false;
+  /** The write that is due, or the last one. */
+  #written: Promise<void> = Promise.resolve();
+  #isDue = false;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -77,6 +79,11 @@ export class ApiKey extends DurableObject<Env> {
     return viewBucket(this.#bucket('generation', limits, nowMs), limits, nowMs);
   }
 
+  /** Resolves once the storage holds what memory does. */
+  settled(): Promise<void> {
+    return this.#written;
+  }
+
   #take(budget: Budget, limits: BucketLimits, count: number, unused = 0): TakeResult {
     const nowMs = Date.now();
     const before = this.#bucket(budget, limits, nowMs);
@@ -94,11 +101,14 @@ export class ApiKey extends DurableObject<Env> {
   }
 
   #writeBehind(): void {
-    if (this.#dirty) return;
-    this.#dirty = true;
-    setTimeout(() => {
-      this.#dirty = false;
-      this.ctx.waitUntil(this.ctx.storage.put(Object.fromEntries(this.#buckets)));
-    }, WRITE_BEHIND_MS);
+    if (this.#isDue) return;
+    this.#isDue = true;
+    this.#written = new Promise<void>((resolve) => setTimeout(resolve, WRITE_BEHIND_MS)).then(
+      () => {
+        this.#isDue = false;
+        return this.ctx.storage.put(Object.fromEntries(this.#buckets));
+      },
+    );
+    this.ctx.waitUntil(this.#written);
   }
 }

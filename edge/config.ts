@@ -191,13 +191,17 @@ export function parseConfig(env: Readonly<Record<string, unknown>> | Env): Confi
   });
 }
 
-const loaded = new WeakMap<Env, Config>();
+let loaded: { readonly texts: readonly unknown[]; readonly config: Config } | undefined;
 
-/** The Config of an environment, parsed once per isolate. */
+/**
+ * The Config of an environment, parsed once per isolate: each Durable Object comes with an environment of its own that says
+ * the same.
+ */
 export function loadConfig(env: Env): Config {
-  const known = loaded.get(env);
-  if (known !== undefined) return known;
-  const config = parseConfig(env);
-  loaded.set(env, config);
-  return config;
+  const texts = Object.keys(settings.shape).map((name) => env[name as keyof Env]);
+  if (loaded?.texts.every((text, i) => text === texts[i])) {
+    return loaded.config;
+  }
+  loaded = { texts, config: parseConfig(env) };
+  return loaded.config;
 }

@@ -123,7 +123,7 @@ export class Followers {
 
   #rest(): void {
     if (this.#members.size > 0) return;
-    clearInterval(this.#timer ?? null);
+    if (this.#timer !== undefined) clearInterval(this.#timer);
     this.#timer = undefined;
   }
 }

@@ -196,6 +196,6 @@ async function within<T>(ms: number, work: Promise<T>): Promise<T | undefined> {
   try {
     return await Promise.race([work, late]);
   } finally {
-    clearTimeout(timer ?? null);
+    if (timer !== undefined) clearTimeout(timer);
   }
 }

@@ -25,7 +25,9 @@ export class JobLog {
     this.#storage = storage;
   }
 
+  /** Writes nothing: most objects are asked once, refused or started, and have no log. */
   read(): JobRow | undefined {
+    if (!this.#hasTables()) return undefined;
     const [row] = this.#sql<{ spec: string; state: JobState; tries: number }>(
       'SELECT spec, state, tries FROM job WHERE id = 1',
     );
@@ -69,6 +71,12 @@ export class JobLog {
       from,
     );
     return rows.map(({ frame }) => frame);
+  }
+
+  #hasTables(): boolean {
+    if (this.#ready) return true;
+    const query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'job'";
+    return this.#storage.sql.exec(query).toArray().length > 0;
   }
 
   #sql<T extends Record<string, SqlStorageValue>>(query: string, ...values: unknown[]): T[] {

@@ -148,7 +148,7 @@ export class Job extends DurableObject<Env> {
   }
 
   #follow(execution: Execution, order: JobOrder, inline: boolean): FollowerStream {
-    clearTimeout(execution.grace ?? null);
+    if (execution.grace !== undefined) clearTimeout(execution.grace);
     return execution.followers.add(
       { inline, from: order.from },
       execution.frames.slice(order.from),
@@ -180,8 +180,6 @@ export class Job extends DurableObject<Env> {
     };
     this.#running = execution;
     this.#latest = execution;
-    // The write waits until the call has left: a reply would wait for the disk, and a loss before it costs nothing.
-    setTimeout(() => this.#record(execution), 0);
     this.ctx.waitUntil(this.#run(execution));
     return execution;
   }
@@ -194,7 +192,11 @@ export class Job extends DurableObject<Env> {
         upstream: this.#upstream,
         now: Date.now,
         signal: controller.signal,
-        onAccepted: () => followers.send(encode(encodeSseComment(ACCEPTED))),
+        onAccepted: () => {
+          followers.send(encode(encodeSseComment(ACCEPTED)));
+          // Not before: the call to the function would wait for the disk. Lost until here, the work has not begun.
+          this.#record(execution);
+        },
         onPreview: (preview) => this.#send(execution, { type: 'preview', ...preview }),
       });
       await this.#complete(execution, drawing);

@@ -76,7 +76,7 @@ async function admitted(items: JobItems): Promise<JobItems> {
       return resume(next, items);
     }
   } finally {
-    clearTimeout(timer ?? null);
+    if (timer !== undefined) clearTimeout(timer);
   }
 }
 

@@ -64,7 +64,7 @@ async function readBytes(
     void reader.cancel().catch(() => undefined);
     throw error;
   } finally {
-    clearTimeout(timer ?? null);
+    if (timer !== undefined) clearTimeout(timer);
   }
   const bytes = new Uint8Array(size);
   let at = 0;

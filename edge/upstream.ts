@@ -203,7 +203,7 @@ class Watch {
 
   /** Something arrived. */
   touch(): void {
-    clearTimeout(this.#idle ?? null);
+    if (this.#idle !== undefined) clearTimeout(this.#idle);
     this.#idle = setTimeout(() => {
       const code = this.#hasHead ? 'upstream_stalled' : 'deadline_exceeded';
       const message = `nothing for ${this.#idleMs} ms ${this.#hasHead ? 'in the body' : 'before the head'}`;
@@ -236,7 +236,7 @@ class Watch {
 
   [Symbol.dispose](): void {
     clearTimeout(this.#deadline);
-    clearTimeout(this.#idle ?? null);
+    if (this.#idle !== undefined) clearTimeout(this.#idle);
     this.#caller.removeEventListener('abort', this.#onAbort);
     // Whatever is left of the call ends with the watch.
     this.#controller.abort();
