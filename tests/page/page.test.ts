@@ -15,7 +15,7 @@ import {
 } from '../helpers/stand-in-service.ts';
 
 const KEY = 'pxe_sk_standin00000_0123456789abcdef0123456789abcdef000000';
-const PHONE: BrowserContextOptions = { viewport: { width: 375, height: 700 }, hasTouch: true };
+const PHONE: BrowserContextOptions = { viewport: { width: 375, height: 560 }, hasTouch: true };
 const DESKTOP: BrowserContextOptions = { viewport: { width: 1280, height: 860 } };
 
 let browser: Browser;
@@ -342,9 +342,10 @@ describe('the page for everyone', () => {
     await result(page).waitFor();
     const width = await page.evaluate('document.documentElement.scrollWidth');
     expect(width).toBe(375);
-    await page.waitForFunction(
-      "document.querySelector('#frame').getBoundingClientRect().top < 100",
-    );
+    await page.waitForFunction(`{
+      const { top, bottom } = document.querySelector('#frame').getBoundingClientRect();
+      top >= 0 && bottom <= innerHeight;
+    }`);
   });
 
   it('remembers the theme that was chosen', async () => {
