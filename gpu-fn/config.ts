@@ -80,7 +80,7 @@ export const SETTINGS = {
     schema: integer(10, 300_000),
     fallback: '5000',
     description:
-      'A worker that has not stopped so long after a cancellation or deadline is replaced.',
+      'A worker that has not stopped so long after a cancellation or deadline is replaced; more than one step of the model.',
   },
   SETUP_TIMEOUT_MS: {
     schema: integer(100, 3_600_000),

@@ -33,7 +33,6 @@ interface RunningJob {
   readonly jobId: number;
   readonly onEvent: RunOptions['onEvent'];
   readonly settle: PromiseWithResolvers<JobResult>;
-  readonly cancel: () => void;
 }
 
 interface Slot {
@@ -41,8 +40,10 @@ interface Slot {
   ready: boolean;
   /** Given to a caller of `run()`, from the moment it is promised until its job has ended. */
   taken: boolean;
-  /** Set when the pool itself ends the worker, so that its exit is no surprise. */
+  /** Set when the pool itself ends the worker and wants no other in its place. */
   retired: boolean;
+  /** Set when it is ended because it did not obey: says nothing about the model, so it is not counted. */
+  disobeyed: boolean;
   running: RunningJob | undefined;
 }
 
@@ -113,11 +114,12 @@ export class WorkerPool implements Engine, AsyncDisposable {
       const timer = this.#timer(this.#options.cancelGraceMs, () => {
         if (slot.running?.jobId !== jobId) return;
         this.#options.log.error('worker.unresponsive', { job_id: jobId });
+        slot.disobeyed = true;
         void this.#terminate(slot);
       });
       void settle.promise.catch(() => undefined).finally(() => this.#clear(timer));
     };
-    slot.running = { jobId, onEvent, settle, cancel };
+    slot.running = { jobId, onEvent, settle };
     this.#send(slot, { type: 'run', jobId, job, cancelFlag });
     signal.addEventListener('abort', cancel, { once: true });
     try {
@@ -170,6 +172,7 @@ export class WorkerPool implements Engine, AsyncDisposable {
       ready: false,
       taken: false,
       retired: false,
+      disobeyed: false,
       running: undefined,
     };
     this.#slots.add(slot);
@@ -260,14 +263,14 @@ export class WorkerPool implements Engine, AsyncDisposable {
       this.#failSetup(slot, 'The worker stopped while it loaded the model.', `exit code ${code}`);
       return;
     }
-    this.#deaths += 1;
+    if (!slot.disobeyed) this.#deaths += 1;
     this.#options.log.error('worker.exited', { code, deaths: this.#deaths });
     if (this.#deaths > DEATHS_MAX) {
       this.#giveUp();
       return;
     }
     this.#options.onRestart?.();
-    this.#timer(RESTART_DELAY_MS * 2 ** (this.#deaths - 1), () => {
+    this.#timer(RESTART_DELAY_MS * 2 ** Math.max(this.#deaths - 1, 0), () => {
       if (this.#state === 'running') this.#spawn();
     });
   }
