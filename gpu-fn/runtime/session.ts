@@ -7,10 +7,9 @@
 import { readFileSync } from 'node:fs';
 import * as ort from 'onnxruntime-node';
 
-/** A tensor as it crosses into and out of a session. */
+/** A tensor as it crosses into and out of a session; halves stay inside (the native binding refuses Float16Array). */
 export type Tensor =
   | { readonly dtype: 'float32'; readonly data: Float32Array; readonly shape: readonly number[] }
-  | { readonly dtype: 'float16'; readonly data: Uint16Array; readonly shape: readonly number[] }
   | { readonly dtype: 'int32'; readonly data: Int32Array; readonly shape: readonly number[] }
   | { readonly dtype: 'uint8'; readonly data: Uint8Array; readonly shape: readonly number[] };
 
@@ -177,13 +176,6 @@ function fromOrt(value: ort.OnnxValue | undefined, where: string): Tensor {
   if (type === 'float32' && data instanceof Float32Array) return { dtype: type, data, shape: dims };
   if (type === 'int32' && data instanceof Int32Array) return { dtype: type, data, shape: dims };
   if (type === 'uint8' && data instanceof Uint8Array) return { dtype: type, data, shape: dims };
-  if (type === 'float16' && ArrayBuffer.isView(data)) {
-    return {
-      dtype: type,
-      data: new Uint16Array(data.buffer, data.byteOffset, data.length),
-      shape: dims,
-    };
-  }
   throw new SessionError(`${where} has dtype ${type}`);
 }
 

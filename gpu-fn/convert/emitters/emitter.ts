@@ -42,6 +42,8 @@ export interface Emitter {
   linearToResidual(g: GraphBuilder, x: Value, weight: WeightReader): Value;
   /** geluTanh(linear(x)) */
   linearGelu(g: GraphBuilder, input: Prepared, weight: WeightReader, bias: WeightReader): Value;
+  /** scale ⊙ x · (mean(x²) + epsilon)^−½ over the last axis, x and the result float32. */
+  rmsNorm(g: GraphBuilder, x: Value, scale: WeightReader, epsilon: number): Value;
   /** Rows of the table by ids `[B, T]` → `[B, T, D]`, in the dtype of the T5 residual. */
   embedding(g: GraphBuilder, ids: Value, table: WeightReader): Value;
   conv(g: GraphBuilder, x: Value, weight: WeightReader, bias: WeightReader, spec: ConvSpec): Value;

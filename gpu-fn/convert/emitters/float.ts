@@ -34,6 +34,10 @@ export class FloatEmitter implements Emitter {
     return g.geluTanh(this.linear(g, input, weight, bias));
   }
 
+  rmsNorm(g: GraphBuilder, x: Value, scale: WeightReader, epsilon: number): Value {
+    return g.rmsNormalization(x, g.initializer('weight', floatSource(scale, 'float32')), epsilon);
+  }
+
   embedding(g: GraphBuilder, ids: Value, table: WeightReader): Value {
     return g.cast(
       g.gather(g.initializer('weight', floatSource(table, this.dtype)), ids),

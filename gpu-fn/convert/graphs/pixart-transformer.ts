@@ -7,7 +7,7 @@
  * | `condition` | timestep (and size)    | timestep [1] (, resolution [1, 2], aspect_ratio [1, 1]) | modulation [L, 6, D], final_modulation [2, D] |
  * | `denoise`   | step                   | latents [1, C, H, W], position_embedding [1, N, D], keys, values, modulation, final_modulation | noise_pred [1, C, H, W] |
  *
- * L layers, D width, T text tokens, N = (H/patch)·(W/patch) tokens. Scales in `modulation` and `final_modulation`
+ * All inputs and outputs are float32, whatever the target computes in. L layers, D width, T text tokens, N = (H/patch)·(W/patch) tokens. Scales in `modulation` and `final_modulation`
  * hold 1 + scale, ready to be the Scale of a LayerNormalization. A learned variance is never computed: its rows of
  * `proj_out` are left out.
  *
@@ -16,7 +16,7 @@
 import type { TransformerConfig } from '../configs.ts';
 import type { Emitter } from '../emitters/emitter.ts';
 import { GraphBuilder, type Value } from '../onnx/graph-builder.ts';
-import { type Dim, multiplyDims } from '../onnx/shape.ts';
+import { type Dim, multiplyDims, type Shape } from '../onnx/shape.ts';
 import { stackSource } from '../quantize.ts';
 import { selectRows } from '../tensor-reader.ts';
 import type { Weights } from '../weights.ts';
@@ -69,8 +69,8 @@ function buildPrompt(config: TransformerConfig, weights: Weights, emitter: Emitt
     keys.push(attention.linear('to_k', input, [width, width])); // [1, T, D]
     values.push(attention.linear('to_v', input, [width, width]));
   }
-  g.output('keys', g.concat(keys, 0));
-  g.output('values', g.concat(values, 0));
+  g.output('keys', g.cast(g.concat(keys, 0), 'float32'));
+  g.output('values', g.cast(g.concat(values, 0), 'float32'));
   return g;
 }
 
@@ -108,7 +108,7 @@ function buildCondition(
   const shared = g.reshape(all, [1, MODULATION_COUNT, width]);
   const ones = g.constant('float32', [1, MODULATION_COUNT, 1], SCALE_ROWS);
   const modulation = g.add(g.add(stacked, shared), ones); // [L, 6, D]
-  g.output('modulation', g.cast(modulation, emitter.dtype));
+  g.output('modulation', modulation);
 
   // shift, scale of the last norm: table + the embedding itself, not activated
   const table = g.initializer(
@@ -119,7 +119,7 @@ function buildCondition(
     g.add(g.reshape(table, [2, width]), embedded),
     g.constant('float32', [2, 1], [0, 1]),
   );
-  g.output('final_modulation', g.cast(last, emitter.dtype));
+  g.output('final_modulation', last);
   return g;
 }
 
@@ -154,10 +154,11 @@ function buildDenoise(config: TransformerConfig, weights: Weights, emitter: Emit
     multiplyDims(patch, columns),
   ]);
   const position = g.input('position_embedding', 'float32', [1, tokens, width]);
-  const keys = g.split(g.input('keys', dtype, [layers, 'tokens', width]), 0, layers);
-  const values = g.split(g.input('values', dtype, [layers, 'tokens', width]), 0, layers);
-  const modulation = vectors(g, g.input('modulation', dtype, [layers, MODULATION_COUNT, width]));
-  const [finalShift, finalScale] = vectors(g, g.input('final_modulation', dtype, [2, width]));
+  const input = (name: string, shape: Shape) => g.cast(g.input(name, 'float32', shape), dtype);
+  const keys = g.split(input('keys', [layers, 'tokens', width]), 0, layers);
+  const values = g.split(input('values', [layers, 'tokens', width]), 0, layers);
+  const modulation = vectors(g, input('modulation', [layers, MODULATION_COUNT, width]));
+  const [finalShift, finalScale] = vectors(g, input('final_modulation', [2, width]));
 
   const patches = root.conv('pos_embed.proj', g.cast(latents, dtype), {
     outputs: width,

@@ -77,11 +77,7 @@ function block(m: Module, x: Value, bias: Value, config: TextEncoderConfig): Val
 /** float32 whatever the target. */
 function rmsNorm(m: Module, x: Value, config: TextEncoderConfig): Value {
   const scale = m.tensor('weight', [config.d_model]);
-  return m.g.rmsNormalization(
-    x,
-    m.g.initializer('weight', floatSource(scale, 'float32')),
-    config.layer_norm_epsilon,
-  );
+  return m.emitter.rmsNorm(m.g, x, scale, config.layer_norm_epsilon);
 }
 
 /**

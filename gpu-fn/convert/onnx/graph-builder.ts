@@ -301,6 +301,17 @@ export class GraphBuilder extends NodeBuilder {
     );
   }
 
+  /** The same under the name that ONNX Runtime had for it before the standard did. */
+  simplifiedLayerNormalization(x: Value, scale: Value, epsilon: number): Value {
+    const opType = 'SimplifiedLayerNormalization';
+    this.expectShape(opType, scale, [this.dimOf(opType, x, -1)]);
+    return this.single(
+      { opType, inputs: [x, scale], attributes: { axis: int(-1), epsilon: float(epsilon) } },
+      x.dtype,
+      x.shape,
+    );
+  }
+
   /** x `[B, C, …]` normalised per channel. */
   instanceNormalization(x: Value, scale: Value, bias: Value, epsilon: number): Value {
     const opType = 'InstanceNormalization';
