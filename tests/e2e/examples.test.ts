@@ -1,0 +1,67 @@
+/** The programs of `examples/`, run as their first lines say. */
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { text } from 'node:stream/consumers';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ROOT } from '../../scripts/node-runtime.js';
+import { type Service, startService } from '../helpers/service.ts';
+
+let service: Service;
+let folder: string;
+
+beforeAll(async () => {
+  folder = mkdtempSync(path.join(tmpdir(), 'pixart-edge-examples-'));
+  service = await startService();
+});
+
+afterAll(async () => {
+  await service?.[Symbol.asyncDispose]();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function run(program: string, args: readonly string[], input = ''): Promise<string> {
+  const child = spawn(program, args, {
+    cwd: folder,
+    env: { ...process.env, ORIGIN: service.url, API_KEY: service.key },
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  child.stdin.end(input);
+  return text(child.stdout);
+}
+
+const example = (name: string) => path.join(ROOT, 'examples', name);
+const isPng = (file: string) =>
+  readFileSync(path.join(folder, file)).toString('hex', 0, 8) === '89504e470d0a1a0a';
+
+describe('examples', () => {
+  it('curl.sh saves a picture', async () => {
+    const output = await run('sh', [example('curl.sh'), 'a red apple', 'apple.png']);
+    expect(output).toBe('apple.png\n');
+    expect(isPng('apple.png')).toBe(true);
+  });
+
+  it('openai-client.ts saves a picture', async () => {
+    const output = await run(process.execPath, [example('openai-client.ts'), 'a cat', 'cat.png']);
+    expect(output).toBe('cat.png\n');
+    expect(isPng('cat.png')).toBe(true);
+  });
+
+  it('stream.ts saves previews and the picture', async () => {
+    const output = await run(process.execPath, [example('stream.ts'), 'a blue dog', 'dog']);
+    const files = output.trim().split('\n');
+    expect(files.length).toBeGreaterThan(1);
+    expect(files.at(-1)).toBe('dog-final.png');
+    expect(isPng('dog-final.png')).toBe(true);
+  });
+
+  it('batch.ts saves a picture for each line', async () => {
+    await run(process.execPath, [example('batch.ts'), 'batch'], 'a cat\na dog\na car\n');
+    expect(readdirSync(path.join(folder, 'batch')).sort()).toEqual([
+      '000.png',
+      '001.png',
+      '002.png',
+    ]);
+  });
+});
