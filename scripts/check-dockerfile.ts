@@ -233,7 +233,7 @@ class Builder {
 
 /** Starts the function of the image, draws a picture, and stops it. */
 async function runFunction(built: Built, port: number): Promise<void> {
-  await using process = await startEntry('cpu', built, { PORT: String(port) });
+  await using entry = await startEntry('cpu', built, { PORT: String(port) });
   const origin = `http://127.0.0.1:${port}`;
   const response = await fetch(`${origin}/predictions`, {
     method: 'POST',
@@ -243,7 +243,7 @@ async function runFunction(built: Built, port: number): Promise<void> {
   const body = (await response.json()) as { status: string; output?: string[] };
   if (body.status !== 'succeeded') throw new Error(`cpu: ${JSON.stringify(body)}`);
   say(`cpu: drew a picture of ${body.output?.[0]?.length} characters`);
-  await process.stop();
+  await entry.stop();
 }
 
 /** Starts function and Worker as compose does, and asks the Worker for a picture. */
@@ -286,7 +286,9 @@ async function startEntry(
   const inside = { ...built, env: { ...built.env, ...env } };
   const [file = '', ...args] = chrootCommand(inside, inside.command);
   say(`${name}: ${inside.command.join(' ')} as ${inside.user ?? 'root'}`);
-  const child = spawn(file, args, { env: inside.env, stdio: ['ignore', 'ignore', 'pipe'] });
+  // A group of its own, so that the end takes workerd and the like along.
+  const stdio: ['ignore', 'ignore', 'pipe'] = ['ignore', 'ignore', 'pipe'];
+  const child = spawn(file, args, { env: inside.env, stdio, detached: true });
   let errors = '';
   child.stderr.on('data', (chunk) => {
     errors = (errors + chunk).slice(-4096);
@@ -314,7 +316,9 @@ async function startEntry(
 }
 
 async function kill(child: ChildProcess, exited: Promise<unknown>): Promise<void> {
-  if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
+  if (child.exitCode === null && child.signalCode === null && child.pid !== undefined) {
+    process.kill(-child.pid, 'SIGKILL');
+  }
   await exited;
 }
 
