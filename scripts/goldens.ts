@@ -1,6 +1,7 @@
 /**
  * `npm run goldens`: makes the expected values of the tests anew with the reference implementations in Python.
- * `npm run parity`: makes them in a temporary folder and compares with the committed ones.
+ * `npm run parity`: makes them in a temporary folder, compares with the committed ones, and has the ONNX checker
+ * look at the graphs of the shipped model.
  *
  * Needs the packages of `training/goldens/README.md` in the Python named by PYTHON (default: `python3`).
  */
@@ -11,6 +12,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import sharp from 'sharp';
+import { convertCheckpoint } from '../gpu-fn/convert/convert.ts';
 import { DEFAULT_CHECKPOINT } from './default-bundle.ts';
 import { ROOT } from './node-runtime.js';
 
@@ -26,7 +28,10 @@ const compares = process.argv.includes('--compare');
 const out = compares ? await mkdtemp(path.join(tmpdir(), 'pixart-edge-goldens-')) : FIXTURES;
 try {
   await makeGoldens(out);
-  if (compares) process.exitCode = await compareAll(out);
+  if (compares) {
+    process.exitCode = await compareAll(out);
+    await checkGraphs(path.join(out, 'bundles'));
+  }
 } catch (error) {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
   process.exitCode = 1;
@@ -46,6 +51,15 @@ async function makeGoldens(folder: string): Promise<void> {
   await python('pipeline.py', DEFAULT_CHECKPOINT, at(shipped));
   const model = path.join(DEFAULT_CHECKPOINT, 'tokenizer/spiece.model');
   await python('tokenizer.py', 'ids', model, at(shipped, 'ids.json.gz'));
+}
+
+/** @throws when the checker refuses a graph */
+async function checkGraphs(folder: string): Promise<void> {
+  for (const precision of ['int8', 'fp32'] as const) {
+    const bundle = path.join(folder, precision);
+    await convertCheckpoint({ checkpoint: DEFAULT_CHECKPOINT, out: bundle, precision });
+    await python('check_onnx.py', bundle);
+  }
 }
 
 function python(script: string, ...args: string[]): Promise<void> {
@@ -101,7 +115,9 @@ async function compareFile(made: string, committed: string): Promise<string | un
   return a!.equals(b!) ? undefined : 'has other bytes';
 }
 
-const parse = (bytes: Buffer): unknown => JSON.parse(bytes.toString('utf8'));
+function parse(bytes: Buffer): unknown {
+  return JSON.parse(bytes.toString('utf8'));
+}
 
 function difference(made: unknown, committed: unknown, at: string): string | undefined {
   if (typeof made === 'number' && typeof committed === 'number') {

@@ -128,10 +128,10 @@ describe('models/stickers-nano', () => {
         width: exact.latentWidth,
       });
       const noisePred = await int8.predictFirst(options, exact.promptEmbeds);
-      expect(sqnr(other.promptEmbeds, exact.promptEmbeds)).toBeGreaterThanOrEqual(25);
-      expect(sqnr(noisePred, exact.firstNoisePred)).toBeGreaterThanOrEqual(25);
-      expect(psnr(decoded, exact.picture)).toBeGreaterThanOrEqual(30);
-      expect(psnr(other.picture, exact.picture)).toBeGreaterThanOrEqual(20);
+      expect(sqnr(other.promptEmbeds, exact.promptEmbeds)).toBeGreaterThanOrEqual(20);
+      expect(sqnr(noisePred, exact.firstNoisePred)).toBeGreaterThanOrEqual(20);
+      expect(psnr(decoded, exact.picture)).toBeGreaterThanOrEqual(40);
+      expect(psnr(other.picture, exact.picture)).toBeGreaterThanOrEqual(30);
     }
   });
 
