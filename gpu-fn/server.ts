@@ -4,10 +4,12 @@
  * `createFunction` puts all parts together around an engine; `main.ts` brings worker threads, tests bring theirs.
  */
 
+import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { ServiceError } from '#shared/errors.ts';
+import { HEADERS } from '#shared/headers.ts';
 import { HEADER_BYTES_MAX } from '#shared/limits.ts';
 import { parseSigningKeys } from '#shared/signature.ts';
 import { createApp } from './app.ts';
@@ -192,6 +194,7 @@ function refuse(outgoing: ServerResponse, error: ServiceError, metrics: Metrics)
   metrics.refusals.inc({ code });
   outgoing.writeHead(status, {
     ...headers,
+    [HEADERS.requestId]: randomUUID(),
     'Content-Type': 'application/json',
     'Cache-Control': 'no-store',
     'X-Content-Type-Options': 'nosniff',

@@ -132,6 +132,8 @@ describe('framing and headers', () => {
     const answer = await raw(head('GET /health-check HTTP/1.1', `${name}: a`, `${name}: b`));
     expect(answer.status).toBe(400);
     expect(answer.text).toContain('"code":"invalid_header"');
+    expect(answer.text).toMatch(/^X-Request-Id: [0-9a-f-]{36}\r$/m);
+    expect(answer.text).toMatch(/^Cache-Control: no-store\r$/m);
   });
 
   it('64 header fields pass, 65 are refused with 431', async () => {
