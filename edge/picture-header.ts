@@ -23,7 +23,7 @@ export interface PictureHeader {
 /** Undefined when the bytes are the start of no format that we serve. */
 export function readPictureHeader(bytes: Uint8Array): PictureHeader | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (bytes.length < 32) return undefined;
+  if (bytes.length < 30) return undefined;
   if (view.getUint32(0) === 0x8950_4e47 && view.getUint32(4) === 0x0d0a_1a0a) return readPng(view);
   if (view.getUint16(0) === 0xffd8) return readJpeg(view);
   if (ascii(view, 0, 4) === 'RIFF' && ascii(view, 8, 4) === 'WEBP') return readWebp(view);
@@ -68,7 +68,7 @@ function readWebp(view: DataView): PictureHeader | undefined {
     format: 'webp',
     width,
     height,
-    whole: view.byteLength >= size && size >= 30,
+    whole: view.byteLength >= size,
   });
   switch (ascii(view, 12, 4)) {
     case 'VP8X':

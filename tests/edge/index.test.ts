@@ -3,7 +3,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createApiKey } from '#shared/api-key.ts';
 import { openAiErrorBody, problem } from '#shared/schemas/problem.ts';
-import { MODEL, type RunningEdge, rawRequest, readJson, startEdge } from '../helpers/edge.ts';
+import { type RunningEdge, rawRequest, readJson, startEdge } from '../helpers/edge.ts';
+import { MODEL } from '../helpers/model.ts';
 
 let edge: RunningEdge;
 

@@ -122,7 +122,7 @@ describe('Job, when its followers leave', () => {
       else raw.socket.resetAndDestroy();
       await edge.upstream.when(() => edge.upstream.received[0]!.outcome === 'canceled');
       // The heartbeat of one second, and what a busy machine adds.
-      expect(performance.now() - leftMs).toBeLessThan(2500);
+      expect(performance.now() - leftMs).toBeLessThan(3000);
     },
   );
 
@@ -133,7 +133,7 @@ describe('Job, when its followers leave', () => {
     const leftMs = performance.now();
     raw.socket.resetAndDestroy();
     await edge.upstream.when(() => edge.upstream.received[0]!.outcome === 'canceled');
-    expect(performance.now() - leftMs).toBeLessThan(2500);
+    expect(performance.now() - leftMs).toBeLessThan(3000);
   });
 
   test('Job goes on while one follower is left', async () => {
@@ -402,7 +402,7 @@ describe('Job, when its upstream fails', () => {
 describe('Job, when its upstream takes too long', () => {
   let hasty: RunningEdge;
   beforeAll(async () => {
-    hasty = await startEdge({ bindings: { UPSTREAM_IDLE_MS: '2000', JOB_DEADLINE_MS: '5000' } });
+    hasty = await startEdge({ bindings: { UPSTREAM_IDLE_MS: '3000', JOB_DEADLINE_MS: '6000' } });
   });
   afterAll(() => hasty[Symbol.asyncDispose]());
   afterEach(() => {
@@ -419,7 +419,7 @@ describe('Job, when its upstream takes too long', () => {
     expect(events.map(({ event, data }) => [event, data.error?.reason, data.error?.code])).toEqual([
       ['error', 'upstream_stalled', 'timeout'],
     ]);
-    expect(performance.now() - startedMs).toBeLessThan(5000);
+    expect(performance.now() - startedMs).toBeLessThan(6000);
     await hasty.upstream.when(isCanceled);
     hasty.upstream.behaviour = {};
     expect((await hasty.generate(body)).status).toBe(200);

@@ -1,25 +1,10 @@
 /** The real Worker on workerd in front of the stand-in for the function, with one API key. */
 import { connect, type Socket } from 'node:net';
 import { createApiKey } from '#shared/api-key.ts';
-import type { ModelInfo } from '#shared/schemas/model.ts';
 import { decodeSse } from '#shared/sse.ts';
 import { type RunningWorker, startWorker } from '../../scripts/worker-runtime.ts';
-import { REVISION, startUpstream, type UpstreamStandIn } from './upstream.ts';
-
-export const MODEL: ModelInfo = {
-  id: 'pixart-edge/stickers-nano',
-  revision: REVISION,
-  numeric_class: 'cpu-int8',
-  license: 'Apache-2.0',
-  native_size: [128, 128],
-  sizes: [[128, 128]],
-  max_sequence_length: 64,
-  alpha: true,
-  clean_caption: false,
-  samplers: { lcm: { steps: { min: 1, max: 8, default: 4 } } },
-  default_sampler: 'lcm',
-  guidance: { min: 0, max: 8, default: 0 },
-};
+import { MODEL } from './model.ts';
+import { startUpstream, type UpstreamStandIn } from './upstream.ts';
 
 const SIGNING_KEY = 'test:a signing key for the tests';
 

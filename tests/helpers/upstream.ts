@@ -10,6 +10,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net';
 import type { ServiceError } from '#shared/errors.ts';
 import { NonceStore, parseSigningKeys, verifyRequest } from '#shared/signature.ts';
+import { REVISION } from './model.ts';
 import { makePng } from './picture.ts';
 
 export interface ReceivedPrediction {
@@ -53,8 +54,6 @@ export interface UpstreamStandIn {
   revive(): Promise<void>;
   close(): Promise<void>;
 }
-
-export const REVISION = 'ab'.repeat(32);
 
 export async function startUpstream({
   signingKey,

@@ -6,20 +6,20 @@ import { completedEvent, partialImageEvent } from '#shared/schemas/event.ts';
 import { imagesResponse } from '#shared/schemas/image.ts';
 import { openAiErrorBody } from '#shared/schemas/problem.ts';
 import {
-  MODEL,
   type RunningEdge,
   rawRequest,
   readEvents,
   readJson,
   startEdge,
 } from '../../helpers/edge.ts';
+import { MODEL } from '../../helpers/model.ts';
 import { pictureOf, send, toDataUri } from '../../helpers/upstream.ts';
 
 let edge: RunningEdge;
 let client: OpenAI;
 
 beforeAll(async () => {
-  edge = await startEdge({ bindings: { BODY_DEADLINE_MS: '500' } });
+  edge = await startEdge({ bindings: { BODY_DEADLINE_MS: '3000' } });
   client = new OpenAI({ baseURL: `${edge.url}/v1`, apiKey: edge.key, maxRetries: 0 });
 });
 afterAll(() => edge[Symbol.asyncDispose]());
