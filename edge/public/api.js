@@ -82,7 +82,8 @@ function credentials(key) {
 async function send(path, init) {
   let response;
   try {
-    response = await fetch(path, { cache: 'no-store', ...init });
+    // No `cache: 'no-store'`: browsers add `Cache-Control: no-cache` to it, which asks for another picture.
+    response = await fetch(path, init);
   } catch (error) {
     if (init.signal?.aborted) throw error;
     throw lost('The server does not answer. Is it still running?');
