@@ -45,7 +45,7 @@ describe('goldens', () => {
     const { code, stdout } = await compareWith(copyingPython(FIXTURES));
     expect({ code, stdout }).toEqual({ code: 0, stdout: expect.not.stringContaining('DIFFERENT') });
     expect(stdout).toContain('same      stickers-nano/picture-0.png');
-    expect(stdout.match(/checked [^]*?manifest\.json/g)).toHaveLength(2); // int8 and fp32
+    expect(stdout.match(/checked [\s\S]*?manifest\.json/g)).toHaveLength(2); // int8 and fp32
   });
 
   it('goldens --compare ends with 1 and names the value that differs', async () => {
