@@ -5,8 +5,8 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type * as z from 'zod';
-import { settings as edgeSettings } from '../edge/config.ts';
 import { settingsTable } from '../gpu-fn/config.ts';
+import { edgeSettings } from './edge-settings.ts';
 import { ROOT } from './node-runtime.js';
 import { START_SETTINGS } from './start/settings.ts';
 
@@ -30,7 +30,7 @@ itself: \`GPU_URL\`, \`GPU_SIGNING_KEY\`, \`MODELS\`, and the function's \`PORT\
 
 ## The Worker
 
-${table(edgeSettings.shape)}
+${table(edgeSettings)}
 
 ## The function
 

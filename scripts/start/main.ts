@@ -24,6 +24,8 @@ const READY_DEADLINE_MS = 5000;
 /** After this the process ends whatever still hangs. */
 const STOP_DEADLINE_MS = 12_000;
 const PARENT_CHECK_MS = 500;
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+const onSignal = () => void stop(0);
 
 /** Something that the user can mend; the message says how. */
 class StartError extends Error {
@@ -140,6 +142,12 @@ async function startTheWorker(
     onLog: (line) => process.stdout.write(`edge    ${line}\n`),
   });
   onStop(() => worker.dispose());
+  // Miniflare ends the process at once on a signal, in the middle of an orderly end.
+  for (const signal of SIGNALS) {
+    for (const listener of process.listeners(signal)) {
+      if (listener !== onSignal) process.off(signal, listener);
+    }
+  }
   return worker;
 }
 
@@ -217,9 +225,7 @@ Ctrl-C ends it.`);
 
 /** Everything that ends the service: signals, and the end of whoever started it. */
 function watchForTheEnd(): void {
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(signal, () => void stop(0));
-  }
+  for (const signal of SIGNALS) process.on(signal, onSignal);
   // Started by an older Node that lends us its terminal, or by a test.
   process.on('disconnect', () => void stop(0));
   // npm does not hand signals on. A shell that started us and ends is no reason to end, too.

@@ -1,9 +1,9 @@
 /** Settings of `npm start`: the environment, read once. All problems are reported together. */
 import path from 'node:path';
 import * as z from 'zod';
-import { settings as edgeSettings } from '../../edge/config.ts';
 import { SETTINGS as functionSettings } from '../../gpu-fn/config.ts';
 import { DEFAULT_CHECKPOINT } from '../default-bundle.ts';
+import { edgeSettings } from '../edge-settings.ts';
 import { ROOT } from '../node-runtime.js';
 
 const integer = (min: number, max: number, fallback: number) =>
@@ -101,7 +101,7 @@ export function readSettings(environment: Environment): StartSettings {
     bundle: BUNDLE === undefined ? undefined : path.resolve(BUNDLE),
     localDir: path.resolve(LOCAL_DIR),
     stateBytesMax: STATE_BYTES_MAX,
-    edge: { ...passed(Object.keys(edgeSettings.shape)), LOG_LEVEL },
+    edge: { ...passed(Object.keys(edgeSettings)), LOG_LEVEL },
     gpuFunction: { ...passed(Object.keys(functionSettings)), LOG_LEVEL },
   };
 }
