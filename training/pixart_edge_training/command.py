@@ -65,9 +65,10 @@ def run_transformer(args: argparse.Namespace) -> None:
         settings = replace(settings, batch_size=16, later_batch_size=32, pool=256, first_fill=64, warm_up=4)
     initial = None
     if args.init is not None:
-        from .loader import load_joint_state
+        from .loader import adopt_codec, load_joint_state
 
         initial = load_joint_state(args.init)
+        adopt_codec(args.init, args.work, args.preset)
     train_transformer(
         scenes_for(args, "train", spread=c.Drawing.spread),
         tokens_for(args),
@@ -168,7 +169,7 @@ def _parser() -> argparse.ArgumentParser:
         stage.add_argument("--preset", default="nano", help="shapes to use: " + ", ".join(c.PRESETS))
         stage.add_argument("--work", type=Path, default=TRAINING / "work", help="checkpoints and sheets")
         stage.add_argument("--data", type=Path, default=TRAINING / "data", help="sprites and tokenizer")
-        stage.set_defaults(run=run, processes=1, smoke=False)
+        stage.set_defaults(run=run, processes=1, smoke=False, threads=1)
         if minutes is not None:
             stage.add_argument("--minutes", type=float, default=minutes, help="wall-clock budget (default %(default)s)")
             stage.add_argument("--steps", type=int, help="budget in steps instead; repeatable")
@@ -182,6 +183,10 @@ def _parser() -> argparse.ArgumentParser:
         if name == "export":
             stage.add_argument("--source", choices=("transformer", "lcm"), default="lcm", help="whose weights")
             stage.add_argument("--out", type=Path, default=MODEL)
+        if minutes is None:
+            stage.add_argument(
+                "--threads", type=int, default=1, help="more help on a quiet machine (default %(default)s)"
+            )
         if name in ("evaluate", "publish"):
             stage.add_argument("--model", type=Path, default=MODEL, help="an exported folder")
         if name == "evaluate":
@@ -194,7 +199,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.smoke:
         args.preset, args.steps, args.processes = "tiny", args.steps or 30, 1
         args.work = args.work / "smoke"
-    torch.set_num_threads(1 if args.processes > 1 else 2)
+    torch.set_num_threads(args.threads)
     try:
         run_processes(args.processes, args.run, args)
     except TrainingError as refusal:

@@ -117,20 +117,21 @@ class TransformerTraining:
     later_batch_size: int = 64
     later_from: float = 0.4  # share of the budget
     pool: int = 4096  # latents kept over all processes; batch / uses_per_latent of them are new each step
-    first_fill: int = 512
-    uses_per_latent: int = 8
+    first_fill: int = 384
+    uses_per_latent: int = 16
     learning_rate: float = 8e-4
+    text_learning_rate: float = 3e-4
     muon_learning_rate: float = 0.02
     muon_momentum: float = 0.95
-    warm_up: int = 100  # steps
-    decay_from: float = 0.75  # share of the budget
+    warm_up: int = 60  # steps
+    decay_from: float = 0.6  # share of the budget
     decay_to: float = 0.03
     clip: float = 1.0
     ema: float = 0.9985
     caption_dropout: float = 0.1
     logit_normal_share: float = 0.75
-    logit_normal_mean: float = -0.3
-    logit_normal_std: float = 1.1
+    logit_normal_mean: float = 0.25
+    logit_normal_std: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -152,8 +153,8 @@ class LcmTraining:
     ema: float = 0.99
     huber: float = 1e-2
     pool: int = 2048
-    first_fill: int = 512
-    uses_per_latent: int = 8
+    first_fill: int = 256
+    uses_per_latent: int = 16
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,7 @@ class EvaluatorTraining:
 class Drawing:
     """How freely things lie in the pictures a generator learns from, as a part of the scenes' own freedom."""
 
-    spread: float = 0.25
+    spread: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from torch import Tensor
 from .config import Diffusion, LcmTraining, TransformerTraining
 
 
-def alphas_cumprod(config: Diffusion = Diffusion()) -> Tensor:
+def alphas_cumprod() -> Tensor:
     """Cumulative products of 1 - beta for linear betas, as diffusers computes them. float32 [T]."""
+    config = Diffusion()
     betas = torch.linspace(config.beta_start, config.beta_end, config.num_train_timesteps, dtype=torch.float32)
     return torch.cumprod(1.0 - betas, dim=0)
 

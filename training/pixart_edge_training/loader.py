@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import T5Config, T5EncoderModel
 
+from .checkpoints import save_checkpoint
 from .data import SentencePieceTokens
 from .errors import CheckpointMissingError
 from .quantise import unpack
@@ -38,6 +39,13 @@ def load_joint_state(folder: Path) -> dict[str, Tensor]:
     text["encoder.embed_tokens.weight"] = text["shared.weight"]
     state = {f"text_encoder.{name}": value for name, value in text.items()}
     return state | {f"transformer.{name}": value for name, value in load_state(folder, "transformer").items()}
+
+
+def adopt_codec(folder: Path, work: Path, preset: str) -> None:
+    """Makes an exported codec the one that training encodes with, unless the work folder has its own."""
+    path = work / "vae.pt"
+    if not path.is_file():
+        save_checkpoint(path, stage="vae", preset=preset, state={"model": load_state(folder, "vae")})
 
 
 def _config(folder: Path, component: str) -> dict[str, Any]:

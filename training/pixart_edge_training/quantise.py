@@ -13,7 +13,7 @@ from torch import Tensor
 
 FAN_IN_MIN = 64
 SCALE_SUFFIX = ".scale"
-_CANDIDATES = torch.linspace(0.5, 1.0, 51)
+_CANDIDATES = torch.linspace(0.6, 1.0, 21)
 
 
 def is_quantised(name: str, tensor: Tensor) -> bool:

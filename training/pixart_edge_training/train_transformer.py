@@ -51,13 +51,30 @@ def joint(networks: Networks) -> nn.ModuleDict:
 
 
 def optimizers_for(model: nn.Module, config: TransformerTraining) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices inside blocks; AdamW for embeddings, tables, conditioning, the ends and every vector."""
-    hidden, rest = [], []
+    """Muon for the denoiser's hidden matrices, AdamW for the rest, gently inside the text encoder.
+
+    T5 divides its attention scores by nothing and normalises no update: with Muon its scores saturate within a few hundred
+    steps and the words of a prompt become one. Queries and keys of cross-attention read an unnormalised stream and are
+    kept from it for the same reason.
+    """
+    hidden, text, rest = [], [], []
     for name, param in model.named_parameters():
-        inside = "transformer_blocks" in name or "encoder.block" in name
-        table = "scale_shift_table" in name or "relative_attention_bias" in name
-        (hidden if inside and param.ndim == 2 and not table else rest).append(param)
-    adam = torch.optim.AdamW(rest, lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=0.0)
+        if "encoder.block" in name:
+            text.append(param)
+        elif (
+            "transformer_blocks" in name
+            and name.endswith("weight")
+            and ".attn2.to_q." not in name
+            and ".attn2.to_k." not in name
+        ):
+            hidden.append(param)
+        else:
+            rest.append(param)
+    groups = [
+        {"params": rest, "lr": config.learning_rate},
+        {"params": text, "lr": config.text_learning_rate},
+    ]
+    adam = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=0.0)
     return [Muon(hidden, lr=config.muon_learning_rate, momentum=config.muon_momentum), adam]
 
 

@@ -170,7 +170,14 @@ def train_vae(
         vae.load_state_dict(load_checkpoint(folder / "vae.pt", stage="vae", preset=preset.name)["model"])
         vae.encoder.requires_grad_(False)
         vae.quant_conv.requires_grad_(False)
-        config = replace(config, whole_from=0.0)
+        config = replace(
+            config,
+            whole_from=0.0,
+            learning_rate=config.learning_rate * 0.4,
+            muon_learning_rate=config.muon_learning_rate * 0.4,
+            warm_up=15,
+            decay_from=0.3,
+        )
     else:
         with torch.no_grad():
             vae.quant_conv.bias[preset.vae.latent_channels :] = config.logvar_bias
