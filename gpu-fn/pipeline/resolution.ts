@@ -5,7 +5,7 @@
  * the reference.
  */
 import { ServiceError } from '#shared/errors.ts';
-import { PIXELS_MAX, SIDE_MAX, SIDE_MIN } from '#shared/limits.ts';
+import { PIXELS_MAX, SIDE_MAX, SIDE_MIN, SIDE_MULTIPLE } from '#shared/limits.ts';
 import type { ModelInfo } from '#shared/schemas/model.ts';
 import { cropCentre, type Grid, resizeBilinear } from '../tensor/resize.ts';
 import type { GenerateOptions, Warning } from './components.ts';
@@ -106,6 +106,9 @@ function nearest(candidates: readonly Candidate[], width: number, height: number
 function checkSide(param: 'width' | 'height', value: number): void {
   if (!Number.isInteger(value) || value < SIDE_MIN || value > SIDE_MAX) {
     throw refuse(param, `must be an integer from ${SIDE_MIN} to ${SIDE_MAX}, not ${value}`);
+  }
+  if (value % SIDE_MULTIPLE !== 0) {
+    throw refuse(param, `${value} is not a multiple of ${SIDE_MULTIPLE}`);
   }
 }
 

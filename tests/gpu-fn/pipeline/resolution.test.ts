@@ -65,6 +65,7 @@ describe('resolveSize()', () => {
     ['width', 2064, 128],
     ['width', 128.5, 128],
     ['height', 128, 63],
+    ['height', 128, 72],
     ['width', 2048, 1040],
   ])(
     'resolveSize() refuses a %s outside the limits of the service: %ix%i',
