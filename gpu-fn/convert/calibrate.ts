@@ -102,7 +102,7 @@ async function observe(
 }
 
 /** A disc, ring or box of one colour on a plain or graded backdrop: float32 `[1, channels, side, side]`, −1…1. */
-function drawPicture(index: number, side: number, channels: number): Float32Array {
+export function drawPicture(index: number, side: number, channels: number): Float32Array {
   const picture = new Float32Array(channels * side * side);
   const colour = (phase: number) => [0, 1, 2].map((c) => Math.sin(index * 1.7 + phase + c * 2.1));
   const [inside, top, bottom] = [colour(0), colour(2.5), index % 2 === 0 ? colour(2.5) : colour(4)];

@@ -4,10 +4,13 @@
  *
  * Exit codes: 0 converted, 1 the conversion failed or was interrupted, 2 wrong usage.
  */
+import { rm } from 'node:fs/promises';
 import { SingleBar } from 'cli-progress';
 import { Command, CommanderError, Option } from 'commander';
+import { loadBundle } from '../runtime/bundle.ts';
 import { SessionError } from '../runtime/session.ts';
 import { TokenizerFormatError } from '../tokenizer/errors.ts';
+import { type Comparison, compareBundles, formatComparison } from './compare.ts';
 import { type ConvertProgress, convertCheckpoint, DestinationError } from './convert.ts';
 import { CheckpointError } from './errors.ts';
 
@@ -20,6 +23,7 @@ interface Flags {
   readonly license?: string;
   readonly vaeEncoder: boolean;
   readonly json?: boolean;
+  readonly compare?: boolean;
 }
 
 const FAILED = 1;
@@ -54,6 +58,7 @@ function createCommand(): Command {
     .option('--id <owner/name>', 'model id; default: what the checkpoint says, or its folder')
     .option('--license <text>', 'licence; default: what the checkpoint says')
     .option('--no-vae-encoder', 'leave the encoder of the VAE out')
+    .option('--compare', 'also convert in fp32, aside, and print how far the bundle is from it')
     .option('--json', 'print one JSON line with the result instead of text')
     .showHelpAfterError()
     .exitOverride();
@@ -78,6 +83,8 @@ async function convert(flags: Flags): Promise<number> {
       onProgress: bar.update,
     });
     bar.stop();
+    const comparison =
+      flags.compare === true ? await compareWithFloat(flags, interrupt.signal) : undefined;
     const bytes = Object.values(manifest.files).reduce((sum, file) => sum + file.bytes, 0);
     const seconds = (performance.now() - started) / 1000;
     if (flags.json === true) {
@@ -93,6 +100,7 @@ async function convert(flags: Flags): Promise<number> {
           bytes,
           seconds,
           max_rss_bytes: maxRssBytes,
+          ...(comparison && { comparison }),
         }),
       );
     } else {
@@ -100,6 +108,7 @@ async function convert(flags: Flags): Promise<number> {
         `${manifest.id} ${manifest.numeric_class}, ${(bytes / 1e6).toFixed(1)} MB in ${seconds.toFixed(1)} s`,
       );
       console.log(`${flags.out}  revision ${manifest.revision}`);
+      if (comparison) console.log(formatComparison(comparison));
     }
     return 0;
   } catch (error) {
@@ -111,6 +120,27 @@ async function convert(flags: Flags): Promise<number> {
     return FAILED;
   } finally {
     process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
+  }
+}
+
+/** The bundle just written against a float32 one that is removed again. */
+async function compareWithFloat(flags: Flags, signal: AbortSignal): Promise<Comparison> {
+  const out = `${flags.out}.partial-${process.pid}-fp32`;
+  try {
+    await convertCheckpoint({
+      checkpoint: flags.checkpoint,
+      out,
+      precision: 'fp32',
+      id: flags.id,
+      license: flags.license,
+      signal,
+    });
+    return await compareBundles(
+      await loadBundle(out, { signal }),
+      await loadBundle(flags.out, { signal }),
+    );
+  } finally {
+    await rm(out, { recursive: true, force: true });
   }
 }
 
