@@ -8,6 +8,8 @@ const project = (name: string, include: string[], extra: Record<string, unknown>
     pool: 'forks' as const,
     testTimeout: 60_000,
     hookTimeout: 120_000,
+    // What is polled comes within milliseconds, unless the machine has other work.
+    expect: { poll: { timeout: 30_000, interval: 20 } },
     ...extra,
   },
 });

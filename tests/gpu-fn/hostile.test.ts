@@ -5,7 +5,7 @@ import { type RunningFunction, startFunction } from '../helpers/gpu-function.ts'
 
 let fn: RunningFunction;
 beforeAll(async () => {
-  fn = await startFunction({ env: { BODY_BYTES_MAX: '65536', BODY_DEADLINE_MS: '300' } });
+  fn = await startFunction({ env: { BODY_BYTES_MAX: '65536', BODY_DEADLINE_MS: '1500' } });
   fn.engine.automatic = true;
 });
 afterAll(async () => {

@@ -315,14 +315,13 @@ describe('a reader that takes nothing', () => {
     const job = await stalling.engine.nextJob();
     job.picture(new Uint8Array(16 * 1024 * 1024));
     job.finish();
-    await expect.poll(() => stalling.metric('stream_stalls_total'), { timeout: 5000 }).toBe(1);
+    await expect.poll(() => stalling.metric('stream_stalls_total')).toBe(1);
     await expect
       .poll(
         () =>
           new Promise<number>((resolve) =>
             stalling.gpuFunction.server.getConnections((_error, count) => resolve(count)),
           ),
-        { timeout: 5000 },
       )
       // The connection that asks for the metrics is the only one left.
       .toBeLessThanOrEqual(1);
