@@ -72,7 +72,7 @@ export class Pictures {
     if (wish.onlyIfCached) throw new ServiceError('not_cached');
     const job = await this.#open(request, wish.reload);
     const outcome = OUTCOMES[job.head.role];
-    return { outcome, items: this.#follow(request, job, outcome) };
+    return { outcome, items: this.#follow(request, job) };
   }
 
   async #findCached(request: PictureRequest): Promise<Picture | undefined> {
@@ -103,7 +103,6 @@ export class Pictures {
   async *#follow(
     request: PictureRequest,
     opened: OpenJob,
-    outcome: CacheOutcome,
   ): AsyncGenerator<PictureItem, void, undefined> {
     let job = opened;
     for (let attempt = 1; ; attempt += 1) {
@@ -114,6 +113,7 @@ export class Pictures {
         }
         const base64 = await this.#bytesOf(request, item);
         if (base64 !== undefined) {
+          const outcome = OUTCOMES[job.head.role];
           yield { type: 'picture', outcome, entry: item.entry, timings: item.timings, base64 };
           return;
         }

@@ -37,9 +37,10 @@ async function setUp({ stored, answers }: { stored: boolean; answers: Partial<Jo
         fetch: async (request) => {
           const { fresh, inline } = (await request.json()) as { fresh: boolean; inline: boolean };
           posted.push({ name, fresh, inline });
+          const role = fresh ? 'leader' : 'follower';
           const data = { entry, timings: {}, stored: true, ...answers.shift() };
           return new Response(`event: completed\nid: 1\ndata: ${JSON.stringify(data)}\n\n`, {
-            headers: { [HEAD_HEADER]: '{"role":"follower"}' },
+            headers: { [HEAD_HEADER]: JSON.stringify({ role }) },
           });
         },
       }),
@@ -86,7 +87,7 @@ describe('Pictures', () => {
       stored: false,
       answers: [{ stored: true }, { stored: false, image: base64 }],
     });
-    expect(await draw()).toEqual(['coalesced', true]);
+    expect(await draw()).toEqual(['miss', true]);
     expect(posted.map(({ fresh }) => fresh)).toEqual([false, true]);
   });
 
@@ -108,7 +109,7 @@ describe('Pictures', () => {
   test('Pictures are drawn anew, kept or not, as the caller wishes', async () => {
     const inline = { stored: false, image: base64 };
     const { draw, posted } = await setUp({ stored: true, answers: [inline, inline] });
-    expect(await draw({ reload: true })).toEqual(['coalesced', true]);
+    expect(await draw({ reload: true })).toEqual(['miss', true]);
     expect(posted[0]).toMatchObject({ name: 'key1', fresh: true });
     await draw({ noStore: true }, false);
     expect(posted[1]?.name).toMatch(/^[0-9a-f-]{36}$/);
