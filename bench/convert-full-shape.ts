@@ -4,7 +4,7 @@
  * Writes a checkpoint with random weights shard by shard, converts it in a process of its own, reports time, peak
  * memory and bundle sizes, and removes everything.
  *
- *   npm run bench:convert -- [--scale full|transformer|small] [--dir FOLDER]
+ *   npx node bench/convert-full-shape.ts [--scale full|transformer|small] [--dir FOLDER]
  *
  * `full`: PixArt-XL-2 1024 (0.61 B) with T5 v1.1 XXL (4.76 B, sharded) and the published VAE, bfloat16; needs about
  * 18 GB of disk. `transformer`: the same with a one-layer text encoder, 3 GB. `small`: seconds, for a first look.
