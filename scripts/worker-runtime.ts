@@ -40,15 +40,8 @@ const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
  * @throws when the port is taken (`code` is `ERR_ADDRESS_IN_USE` or the message names the address), or the bundle fails
  */
 export async function startWorker(options: WorkerOptions): Promise<RunningWorker> {
-  // Wrangler reads them when it is loaded: no call home, no traces, no look-up of where this machine is.
-  process.env.WRANGLER_SEND_METRICS = 'false';
-  process.env.WRANGLER_HIDE_BANNER = 'true';
-  process.env.WRANGLER_LOG ??= 'error';
-  process.env.CLOUDFLARE_CF_FETCH_ENABLED = 'false';
-  process.env.X_LOCAL_OBSERVABILITY = 'false';
-  process.env.X_LOCAL_EXPLORER = 'false';
   const [{ convertV4MiniflareOptions, Miniflare }, { unstable_getMiniflareWorkerOptions }] =
-    await Promise.all([import('miniflare'), import('wrangler')]);
+    await loadRuntime();
 
   const { host = '127.0.0.1', port = 0, gpuUrl, stateDir, onLog = printLine } = options;
   if (stateDir !== undefined) await mkdir(stateDir, { recursive: true });
@@ -93,6 +86,18 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
     await miniflare.dispose();
     throw error;
   }
+}
+
+/** Loads what runs the Worker: a second of work that can be done while something else is awaited. */
+export function loadRuntime() {
+  // Wrangler reads them when it is loaded: no call home, no traces, no look-up of where this machine is.
+  process.env.WRANGLER_SEND_METRICS = 'false';
+  process.env.WRANGLER_HIDE_BANNER = 'true';
+  process.env.WRANGLER_LOG ??= 'error';
+  process.env.CLOUDFLARE_CF_FETCH_ENABLED = 'false';
+  process.env.X_LOCAL_OBSERVABILITY = 'false';
+  process.env.X_LOCAL_EXPLORER = 'false';
+  return Promise.all([import('miniflare'), import('wrangler')]);
 }
 
 /** The Worker as one module. */

@@ -7,7 +7,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { BundleError, ensureBundle } from '../default-bundle.ts';
 import { ROOT } from '../node-runtime.js';
-import { type RunningWorker, startWorker } from '../worker-runtime.ts';
+import { loadRuntime, type RunningWorker, startWorker } from '../worker-runtime.ts';
 import { findPortProblem } from './free-port.ts';
 import { GpuFunctionError, GpuFunctionProcess } from './gpu-function.ts';
 import { endOrphans } from './processes.ts';
@@ -67,6 +67,8 @@ async function start(settings: StartSettings): Promise<void> {
   await writeRunFile(localDir, `http://${host}:${settings.port}`);
   onStop(() => removeRunFile(localDir));
 
+  // Meanwhile, on another core; a failure is reported when the Worker is started.
+  loadRuntime().catch(() => undefined);
   const apiKey = await ensureApiKey(localDir);
   const signingKey = await ensureSigningKey(localDir);
   const bundle =

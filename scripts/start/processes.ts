@@ -24,6 +24,8 @@ export function readProcess(pid: number): ProcessInfo | undefined {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     // The name in parentheses may hold blanks and parentheses itself.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    // Ended, but not yet fetched by its parent.
+    if (fields[0] === 'Z' || fields[0] === 'X') return undefined;
     return {
       pid,
       parentPid: Number(fields[1]),

@@ -14,7 +14,7 @@ let folder: string;
 beforeAll(async () => {
   folder = mkdtempSync(path.join(tmpdir(), 'pixart-edge-examples-'));
   service = await startService();
-});
+}, 240_000);
 
 afterAll(async () => {
   await service?.[Symbol.asyncDispose]();

@@ -8,7 +8,7 @@ let service: Service;
 
 beforeAll(async () => {
   service = await startService();
-});
+}, 240_000);
 
 afterAll(() => service?.[Symbol.asyncDispose]());
 

@@ -8,18 +8,21 @@ import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { ROOT } from '../../scripts/node-runtime.js';
 import { listProcesses } from '../../scripts/start/processes.ts';
+import { makeTinyBundle, type TinyBundle } from '../helpers/tiny-bundle.ts';
 import { writeTinyCheckpoint } from '../helpers/tiny-checkpoint.ts';
 
 const START_DEADLINE_MS = 110_000;
 
 let folder: string;
 let checkpoint: string;
+let bundle: TinyBundle;
 const started: ChildProcess[] = [];
 
-beforeAll(() => {
+beforeAll(async () => {
   folder = mkdtempSync(path.join(tmpdir(), 'pixart-edge-start-'));
   checkpoint = writeTinyCheckpoint(path.join(folder, 'tiny'));
-});
+  bundle = await makeTinyBundle();
+}, 240_000);
 
 afterEach(async () => {
   for (const child of started.splice(0)) {
@@ -30,7 +33,10 @@ afterEach(async () => {
   }
 });
 
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+afterAll(async () => {
+  await bundle?.[Symbol.asyncDispose]();
+  rmSync(folder, { recursive: true, force: true });
+});
 
 interface Started {
   readonly child: ChildProcess;
@@ -47,7 +53,12 @@ function start(
   const { npm_lifecycle_event: _, ...inherited } = process.env;
   const child = spawn(program === 'node' ? process.execPath : program, args, {
     cwd: ROOT,
-    env: { ...inherited, CHECKPOINT: checkpoint, LOCAL_DIR: path.join(folder, 'local'), ...env },
+    env: {
+      ...inherited,
+      BUNDLE: bundle.folder,
+      LOCAL_DIR: path.join(folder, 'local'),
+      ...env,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   started.push(child);
@@ -110,7 +121,11 @@ const isAlive = (pid: number) => listProcesses().some((info) => info.pid === pid
 describe('npm start', { timeout: 240_000 }, () => {
   it('prints a curl line that draws as printed, keeps its key to itself, and ends without a trace on Ctrl-C', async () => {
     const port = await findFreePort();
-    const { child, output, ready } = start({ PORT: String(port) });
+    const { child, output, ready } = start({
+      PORT: String(port),
+      BUNDLE: '',
+      CHECKPOINT: checkpoint,
+    });
     await ready;
     const line = /^ *(curl .*)$/m.exec(output())?.[1] ?? '';
     const curl = spawn('sh', ['-c', `${line} --silent --show-error`], { cwd: folder });
@@ -204,7 +219,11 @@ describe('npm start', { timeout: 240_000 }, () => {
   });
 
   it('says that a model is missing', async () => {
-    const { ready } = start({ PORT: '0', CHECKPOINT: path.join(folder, 'nothing') });
+    const { ready } = start({
+      PORT: '0',
+      BUNDLE: '',
+      CHECKPOINT: path.join(folder, 'nothing'),
+    });
     await expect(ready).rejects.toThrow('is not a model: it has no model_index.json.');
   });
 });

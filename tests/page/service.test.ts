@@ -10,7 +10,7 @@ let service: Service;
 beforeAll(async () => {
   browser = await launchChromium();
   service = await startService();
-});
+}, 240_000);
 
 afterAll(async () => {
   await browser?.close();
