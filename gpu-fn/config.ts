@@ -157,12 +157,20 @@ export const SETTINGS = {
     fallback: '0',
     description: '1 ignores SIGTERM: only `POST /shutdown` or SIGINT ends the function.',
   },
+  READY_FILE: {
+    schema: z.string().min(1),
+    description:
+      'Written once the model is loaded, removed at the drain. Default under Kubernetes: `/var/run/cog/ready`.',
+  },
   LOG_LEVEL: {
     schema: z.enum(['debug', 'info', 'error', 'silent']),
     fallback: 'info',
     description: 'Least level of log lines: `debug`, `info`, `error` or `silent`.',
   },
 } as const satisfies Record<string, Setting>;
+
+/** Where platforms that drive Cog under Kubernetes look. */
+const COG_READY_FILE = '/var/run/cog/ready';
 
 export interface Config {
   readonly port: number;
@@ -188,8 +196,7 @@ export interface Config {
   readonly uploadUrl: string | undefined;
   readonly awaitExplicitShutdown: boolean;
   readonly logLevel: LogLevel;
-  /** Cog's mark that readiness is watched through a file; see `main.ts`. */
-  readonly kubernetes: boolean;
+  readonly readyFile: string | undefined;
 }
 
 export type LogLevel = 'debug' | 'info' | 'error' | 'silent';
@@ -256,7 +263,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     uploadUrl: read('UPLOAD_URL'),
     awaitExplicitShutdown: read('AWAIT_EXPLICIT_SHUTDOWN')!,
     logLevel: read('LOG_LEVEL')!,
-    kubernetes: Boolean(env.KUBERNETES_SERVICE_HOST),
+    readyFile: read('READY_FILE') ?? (env.KUBERNETES_SERVICE_HOST ? COG_READY_FILE : undefined),
   } satisfies Config;
   if (problems.length > 0) throw new ConfigError(problems.join('\n'));
   return Object.freeze(config);

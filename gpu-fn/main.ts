@@ -3,7 +3,8 @@
  *
  *     node gpu-fn/main.ts [--help] [--upload-url URL] [--await-explicit-shutdown]
  */
-import { rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ConfigError, describeSettings, loadConfig, processEnvironment } from './config.ts';
 import { createLog, type Log } from './log.ts';
@@ -23,8 +24,6 @@ Settings are environment variables:
 ${describeSettings()}
 `;
 
-/** Written when a platform watches a file for readiness, as Cog does under Kubernetes. */
-const READY_FILE = '/var/run/cog/ready';
 /** A process that cannot recover stays long enough for its health check to be seen, then makes way. */
 const DEFUNCT_EXIT_MS = 10_000;
 /** On top of the drain's own deadline: closing sessions, then the end whatever happens. */
@@ -97,6 +96,7 @@ async function serve(config: ReturnType<typeof loadConfig>): Promise<void> {
       },
       config.drainDeadlineMs + config.writeStallMs + CLOSE_DEADLINE_MS,
     );
+    if (config.readyFile) rmSync(config.readyFile, { force: true });
     void drain({ gpuFunction, pool, log }).then(() => {
       clearTimeout(timer);
       log.info('server.exited', { reason });
@@ -131,7 +131,7 @@ async function serve(config: ReturnType<typeof loadConfig>): Promise<void> {
     const ready = status === 'ready';
     if (ready) log.info('bundle.loaded', { model: pool.info?.id, revision: pool.info?.revision });
     process.send?.({ type: ready ? 'ready' : 'setup_failed', ...(!ready && { logs: setup.logs }) });
-    if (ready && config.kubernetes) markReady(log);
+    if (ready && !stopping && config.readyFile) markReady(config.readyFile, log);
   });
   void pool.defunct.then(() => {
     setTimeout(() => process.exit(1), DEFUNCT_EXIT_MS);
@@ -147,7 +147,6 @@ async function drain({
   pool: WorkerPool;
   log: Log;
 }): Promise<void> {
-  rmSync(READY_FILE, { force: true });
   try {
     await gpuFunction.drain();
     await pool.close();
@@ -156,11 +155,12 @@ async function drain({
   }
 }
 
-function markReady(log: Log): void {
+function markReady(path: string, log: Log): void {
   try {
-    writeFileSync(READY_FILE, '');
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, '');
   } catch (error) {
-    log.error('ready_file.failed', { path: READY_FILE }, error);
+    log.error('ready_file.failed', { path }, error);
   }
 }
 

@@ -36,7 +36,7 @@ describe('loadConfig()', () => {
       uploadUrl: undefined,
       awaitExplicitShutdown: false,
       logLevel: 'info',
-      kubernetes: false,
+      readyFile: undefined,
     });
   });
 
@@ -78,6 +78,12 @@ describe('loadConfig()', () => {
     const load = () => loadConfig({ BUNDLE: 'b', GPU_SIGNING_KEY: 'edge:tooshort' });
     expect(load).toThrow(/GPU_SIGNING_KEY is refused .*at least 16 characters.*\[set\]/);
     expect(load).not.toThrow(/tooshort/);
+  });
+
+  it('marks readiness where Cog does under Kubernetes, or where it is told to', () => {
+    const kubernetes = { BUNDLE: 'b', KUBERNETES_SERVICE_HOST: '10.0.0.1' };
+    expect(loadConfig(kubernetes).readyFile).toBe('/var/run/cog/ready');
+    expect(loadConfig({ ...kubernetes, READY_FILE: '/x' }).readyFile).toBe('/x');
   });
 
   it('takes an empty variable as not set', () => {

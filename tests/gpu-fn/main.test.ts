@@ -1,6 +1,7 @@
 /** The function as a process: real threads, real ONNX Runtime, the tiny checkpoint. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { copyFile, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
@@ -202,11 +203,14 @@ describe('main.ts, life', () => {
     expect(await exited).toEqual([0, null]);
   });
 
-  it('exits on POST /shutdown', async () => {
-    const { child, origin } = await startReady();
+  it('exits on POST /shutdown, and marks its readiness in a file while it serves', async () => {
+    const readyFile = join(dirname(bundle.folder), 'run/ready');
+    const { child, origin } = await startReady({ READY_FILE: readyFile });
+    await expect.poll(() => existsSync(readyFile)).toBe(true);
     const exited = once(child, 'exit');
     expect((await fetch(`${origin}/shutdown`, { method: 'POST' })).status).toBe(200);
     expect(await exited).toEqual([0, null]);
+    expect(existsSync(readyFile)).toBe(false);
   });
 
   it('exits when its parent is gone', async () => {
