@@ -27,7 +27,7 @@ export interface RunningWorker {
   /** Origin, without a slash at the end. */
   readonly url: string;
   readonly miniflare: Miniflare;
-  /** Deletes the oldest pictures until the rest take at most so many bytes. */
+  /** Deletes the oldest pictures and index entries until the rest take at most so many bytes. */
   readonly prunePictures: (bytesMax: number) => Promise<{ deleted: number; bytes: number }>;
   readonly dispose: () => Promise<void>;
 }
@@ -123,19 +123,20 @@ async function prunePictures(
   bytesMax: number,
 ): Promise<{ deleted: number; bytes: number }> {
   const bucket = await miniflare.getR2Bucket('IMAGES', 'pixart-edge');
-  const pictures: { key: string; size: number; uploadedMs: number }[] = [];
+  // Entries count too: one that outlives its picture is only looked up in vain.
+  const objects: { key: string; size: number; uploadedMs: number }[] = [];
   let cursor: string | undefined;
   do {
-    const page = await bucket.list({ prefix: 'img/', ...(cursor !== undefined && { cursor }) });
+    const page = await bucket.list(cursor === undefined ? {} : { cursor });
     for (const { key, size, uploaded } of page.objects) {
-      pictures.push({ key, size, uploadedMs: uploaded.getTime() });
+      objects.push({ key, size, uploadedMs: uploaded.getTime() });
     }
     cursor = page.truncated ? page.cursor : undefined;
   } while (cursor !== undefined);
-  pictures.sort((a, b) => a.uploadedMs - b.uploadedMs);
-  let bytes = pictures.reduce((sum, { size }) => sum + size, 0);
+  objects.sort((a, b) => a.uploadedMs - b.uploadedMs);
+  let bytes = objects.reduce((sum, { size }) => sum + size, 0);
   let deleted = 0;
-  for (const { key, size } of pictures) {
+  for (const { key, size } of objects) {
     if (bytes <= bytesMax) break;
     await bucket.delete(key);
     bytes -= size;

@@ -1,6 +1,14 @@
 /** The order of refusals, in Node: what comes first is what the caller is told. */
+import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { createTestApp } from '../helpers/app.ts';
+import { createApiKey } from '#shared/api-key.ts';
+import { generateRequest } from '#shared/schemas/generate.ts';
+import { ApiKeys } from '../../edge/api-keys.ts';
+import { listPictures, planGeneration } from '../../edge/generation.ts';
+import { storePicture } from '../../edge/image-store.ts';
+import { ReadLeases } from '../../edge/read-leases.ts';
+import { createTestApp, testConfig } from '../helpers/app.ts';
+import { makePng } from '../helpers/picture.ts';
 
 const code = async (response: Response) => ((await response.json()) as { code: string }).code;
 
@@ -27,6 +35,70 @@ describe('createApp()', () => {
     expect(await code(await open.request('/v1/images/generations', small))).toBe(
       'unsupported_media_type',
     );
+  });
+
+  test('createApp() asks no Durable Object for what is in the cache, once it knows the caller', async () => {
+    const { key, id, sha256 } = await createApiKey();
+    let asked = 0;
+    const record = {
+      id,
+      sha256,
+      scopes: ['generate' as const],
+      rate: 1,
+      burst: 1,
+      account: 'acme',
+    };
+    const { request, bucket } = createTestApp({
+      settings: { AUTH_MODE: 'keys', API_KEYS_BOOTSTRAP: JSON.stringify([record]) },
+      deps: {
+        apiKeys: new ApiKeys({
+          lookUp: async () => {
+            asked += 1;
+            return record;
+          },
+          now: () => 0,
+        }),
+        readLeases: new ReadLeases({
+          readsPerMinute: 1200,
+          take: async (_id, _limits, { count }) => {
+            asked += 1;
+            return { taken: count, revoked: false, remaining: 100, nextMs: 50, fullMs: 1000 };
+          },
+          now: () => 0,
+        }),
+      },
+    });
+    const plan = planGeneration(generateRequest.parse({ prompt: 'a fox' }), {
+      config: testConfig(),
+      account: 'acme',
+      unknownNames: [],
+    });
+    const [picture] = await listPictures(plan, { randomSeed: undefined });
+    const bytes = new Uint8Array(makePng(128, 128, 0x123456));
+    const entry = {
+      digest: createHash('sha256').update(bytes).digest('hex'),
+      format: 'png',
+      bytes: bytes.length,
+      width: 128,
+      height: 128,
+      seed: picture!.generation.seed,
+      createdMs: 0,
+      revision: plan.model.revision,
+      promptTokens: 3,
+      warnings: [],
+    } as const;
+    await storePicture(bucket as unknown as R2Bucket, picture!.cacheKey, entry, bytes);
+    const ask = () =>
+      request('/v1/images/generations', {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${key}` },
+        body: '{"prompt":"a fox"}',
+      });
+    // The first one introduces the caller: one look-up, one lease. A job would have been an error.
+    expect((await ask()).headers.get('Cache-Status')).toContain('; hit;');
+    expect(asked).toBe(2);
+    for (let i = 0; i < 10; i += 1) expect((await ask()).status).toBe(200);
+    expect(asked).toBe(2);
   });
 
   test('createApp() gives every answer an id, timings and nosniff, errors too', async () => {
