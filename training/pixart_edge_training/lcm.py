@@ -131,7 +131,7 @@ def train_lcm(
     empty = (empty_text.expand(local, -1, -1), empty_mask.expand(local, -1))
     fresh = max(1, round(4 * local / config.uses_per_latent))
     log = RunLog(folder, STAGE, quiet=quiet or rank > 0)
-    saved_at, running = budget.elapsed(), 0.0
+    saved_at, recent = budget.elapsed(), []
     while (progress := parallel.from_first(budget.progress(step))) < 1:
         generator = torch.Generator().manual_seed((config.seed * 1_000_003 + step) * 64 + rank)
         if step % 4 == 0:
@@ -157,12 +157,12 @@ def train_lcm(
         with torch.no_grad():
             torch._foreach_lerp_(list(target.parameters()), list(student.parameters()), 1 - config.target_ema)
         step, samples = step + 1, samples + local * world
-        running += loss.item()
+        recent.append(loss.item())
         if rank == 0:
             ema.update(joint(networks))
             if step % 5 == 0:
-                log.report(step, samples, budget.elapsed(), progress, {"loss": running / 5, "rate": rate})
-                running = 0.0
+                log.report(step, samples, budget.elapsed(), progress, {"loss": sum(recent) / len(recent), "rate": rate})
+                recent = []
         if parallel.from_first(budget.elapsed() - saved_at) > save_every_seconds:
             saved_at = budget.elapsed()
             save()

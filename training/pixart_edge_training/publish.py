@@ -27,6 +27,7 @@ def publish(model: Path, work: Path, data: Path, docs: Path, prompts: list[str])
     panels = [(title, work / f"{stage}-curve.csv", column) for title, stage, column in CURVES]
     plot_curves(docs / "training-curves.png", [panel for panel in panels if panel[1].is_file()])
     shutil.copy(data / "sprites" / "ATTRIBUTION.md", model / "ATTRIBUTION.md")
+    shutil.copy(Path(__file__).with_name("notice.txt"), model / "NOTICE")
     (model / "README.md").write_text(model_card(model, work))
 
 
@@ -125,7 +126,7 @@ Two shared cores of an AMD EPYC (AVX2, float32), no accelerator. Curves: `docs/t
 ## Data and licences
 
 Every training picture is composed from drawings under the MIT licence (Fluent Emoji) or Apache-2.0 (Noto Emoji); the list
-with versions and notices is in `ATTRIBUTION.md`. For single things the model redraws its sources closely, so treat weights
+with versions is in `ATTRIBUTION.md`, the notices in `NOTICE`. For single things the model redraws its sources closely, so treat weights
 and pictures as if they carried those notices. The weights are released under Apache-2.0.
 
 ## Use

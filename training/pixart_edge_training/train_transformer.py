@@ -158,7 +158,7 @@ def train_transformer(
     while len(pool) < config.first_fill // world:
         pool.refresh(min(32, config.first_fill // world))
     log = RunLog(folder, STAGE, quiet=quiet or rank > 0)
-    saved_at, running = budget.elapsed(), 0.0
+    saved_at, recent = budget.elapsed(), []
     while (progress := parallel.from_first(budget.progress(step))) < 1:
         generator = torch.Generator().manual_seed((config.seed * 1_000_003 + step) * 64 + rank)
         local = (config.batch_size if progress < config.later_from else config.later_batch_size) // world
@@ -176,12 +176,12 @@ def train_transformer(
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         step, samples = step + 1, samples + local * world
-        running += loss.item()
+        recent.append(loss.item())
         if rank == 0:
             ema.update(model)
             if step % 10 == 0:
-                log.report(step, samples, budget.elapsed(), progress, {"loss": running / 10, "rate": rate})
-                running = 0.0
+                log.report(step, samples, budget.elapsed(), progress, {"loss": sum(recent) / len(recent), "rate": rate})
+                recent = []
         if parallel.from_first(budget.elapsed() - saved_at) > save_every_seconds:
             saved_at = budget.elapsed()
             save()

@@ -197,7 +197,7 @@ def train_vae(
         state |= {"step": step, "samples": samples, "cursor": cursor, "seconds": budget.elapsed()}
         save_checkpoint(path, stage=stage, preset=preset.name, state=state)
 
-    shown = validation.batch(0, 64).pictures
+    shown = validation.batch(0, 64 if preset.vae.sample_size >= 128 else 16).pictures
     log = RunLog(folder, stage, quiet=quiet or parallel.rank() > 0)
     crop = min(config.crop, shown.shape[-1] // 2)
     saved_at, whole_pictures = budget.elapsed(), False

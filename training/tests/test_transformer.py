@@ -15,7 +15,7 @@ from pixart_edge_training.optim import Budget, learning_rate_scale, orthogonalis
 from pixart_edge_training.progress import read_curve
 from pixart_edge_training.sampling import sample_ddim
 from pixart_edge_training.text_encoder import build_text_encoder, encode_text
-from pixart_edge_training.train_transformer import train_transformer
+from pixart_edge_training.train_transformer import joint, optimizers_for, train_transformer
 from pixart_edge_training.transformer import build_transformer, forward, initialise
 from pixart_edge_training.vae import build_vae, train_vae
 
@@ -88,7 +88,7 @@ def test_train_transformer_resumed_halfway_ends_with_the_same_weights(tmp_path, 
 
     class StoppingScenes(SyntheticScenes):
         def batch(self, cursor, count):
-            if cursor >= 40:  # 32 fill the pool, 8 come with the first step, the next 8 with the fifth
+            if cursor >= 36:  # 32 fill the pool, 4 come with the first step, the next 4 with the fifth
                 raise Stopped
             return super().batch(cursor, count)
 
@@ -160,3 +160,17 @@ def test_learning_rate_scale_warms_up_holds_and_decays_to_its_end():
     assert learning_rate_scale(500, 0.75, **shape) == 1.0
     assert learning_rate_scale(500, 0.875, **shape) == pytest.approx(0.515)
     assert learning_rate_scale(500, 1.0, **shape) == pytest.approx(0.03)
+
+
+def test_optimizers_for_keeps_muon_from_the_text_encoder_and_from_cross_attention_scores(tmp_path, codec):
+    networks = train(tmp_path / "run", codec, Budget(steps=1))
+    model = joint(networks)
+    muon, adam = optimizers_for(model, CONFIG)
+    names = {id(param): name for name, param in model.named_parameters()}
+    hidden = {names[id(param)] for group in muon.param_groups for param in group["params"]}
+    others = {names[id(param)] for group in adam.param_groups for param in group["params"]}
+    assert hidden | others == set(names.values())
+    assert not any(name.startswith("text_encoder") for name in hidden)
+    assert "transformer.transformer_blocks.0.attn1.to_q.weight" in hidden
+    assert "transformer.transformer_blocks.0.attn2.to_q.weight" in others
+    assert "transformer.transformer_blocks.0.scale_shift_table" in others
