@@ -14,7 +14,7 @@ import { endOrphans } from './processes.ts';
 import { findRunning, removeRunFile, writeRunFile } from './run-file.ts';
 import { ensureApiKey, ensureSigningKey } from './secrets.ts';
 import { readSettings, SettingsError, type StartSettings } from './settings.ts';
-import { measureFolder } from './state-size.ts';
+import { measureFolder, removeEndedJobs } from './state-size.ts';
 
 /** Budget of the local key: pictures per minute, and at once. */
 const RATE = 600;
@@ -186,6 +186,7 @@ async function keepStateBounded(
   { stateDir, bytesMax }: { stateDir: string; bytesMax: number },
 ): Promise<void> {
   const prune = async () => {
+    await removeEndedJobs(stateDir, Date.now());
     const total = await measureFolder(stateDir);
     if (total <= bytesMax) return;
     // Pictures are nearly all of it; what else there is takes its share of the bound.
