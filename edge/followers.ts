@@ -20,8 +20,11 @@ const STALL_MS_MAX = 15_000;
 
 interface Member extends Follower {
   readonly controller: ReadableByteStreamController;
-  /** When it last asked for more. */
-  pulledMs: number;
+  /** Bytes handed to its stream, and how many of them it had read when that was last looked at. */
+  sent: number;
+  read: number;
+  /** When it last read anything, or had nothing to read. */
+  progressMs: number;
 }
 
 export interface FollowerStream {
@@ -63,15 +66,14 @@ export class Followers {
         member = {
           ...follower,
           controller: controller as ReadableByteStreamController,
-          pulledMs: this.#now(),
+          sent: 0,
+          read: 0,
+          progressMs: this.#now(),
         };
         this.#members.add(member);
         // The comment makes the runtime send the head at once.
-        for (const frame of [this.#heartbeat, ...backlog]) member.controller.enqueue(frame.slice());
+        for (const frame of [this.#heartbeat, ...backlog]) enqueue(member, frame);
         this.#timer ??= setInterval(() => this.send(this.#heartbeat), HEARTBEAT_MS);
-      },
-      pull: () => {
-        if (member !== undefined) member.pulledMs = this.#now();
       },
       cancel: leave,
     });
@@ -101,11 +103,13 @@ export class Followers {
 
   #write(member: Member, frame: Uint8Array): void {
     try {
-      // Byte streams take the buffer away, so each reader gets its own.
-      member.controller.enqueue(frame.slice());
       const waiting = -(member.controller.desiredSize ?? 0);
-      const stalledMs = waiting > frame.length ? this.#now() - member.pulledMs : 0;
-      if (waiting > BACKLOG_BYTES_MAX || stalledMs > STALL_MS_MAX) {
+      const read = member.sent - waiting;
+      if (waiting <= 0 || read > member.read) member.progressMs = this.#now();
+      member.read = read;
+      enqueue(member, frame);
+      const isStalled = this.#now() - member.progressMs > STALL_MS_MAX;
+      if (isStalled || waiting + frame.length > BACKLOG_BYTES_MAX) {
         member.controller.error(new Error('the reader does not read'));
         this.#leave(member);
       }
@@ -126,4 +130,10 @@ export class Followers {
     if (this.#timer !== undefined) clearInterval(this.#timer);
     this.#timer = undefined;
   }
+}
+
+/** Byte streams take the buffer away, so each reader gets its own. */
+function enqueue(member: Member, frame: Uint8Array): void {
+  member.controller.enqueue(frame.slice());
+  member.sent += frame.length;
 }

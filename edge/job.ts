@@ -58,6 +58,8 @@ interface Execution {
   readonly frames: Uint8Array[];
   grace: ReturnType<typeof setTimeout> | undefined;
   isLogged: boolean;
+  /** The picture is there; what is left to do is done whoever waits. */
+  isDrawn: boolean;
 }
 
 export class Job extends DurableObject<Env> {
@@ -177,6 +179,7 @@ export class Job extends DurableObject<Env> {
       frames: [],
       grace: undefined,
       isLogged: false,
+      isDrawn: false,
     };
     this.#running = execution;
     this.#latest = execution;
@@ -211,12 +214,12 @@ export class Job extends DurableObject<Env> {
     const seq = frames.length + 1;
     const whole: JobCompleted = { entry, timings, stored: false, image: base64 };
     const inlineFrame = encode(toFrame(seq, { type: 'completed', ...whole }));
+    execution.isDrawn = true;
     // The leader does not wait for the bucket.
     followers.finish(inlineFrame, (follower) => follower.inline);
     const stored = spec.store && (await this.#store(spec.cacheKey, drawing));
     const result: JobCompleted = { entry, timings, stored };
-    this.#unstored = stored ? undefined : whole;
-    this.#running = undefined;
+    if (this.#running === execution) this.#running = undefined;
     const event: JobEvent = { type: 'completed', ...result };
     followers.finish(stored ? encode(toFrame(seq, event)) : inlineFrame);
     this.#log.info('job.completed', {
@@ -225,12 +228,14 @@ export class Job extends DurableObject<Env> {
       size_bytes: bytes.length,
       stored,
     });
+    // Abandoned while its picture was being checked: another execution owns the log.
+    if (this.#latest !== execution) return;
     if (!spec.store) {
       await this.#forget();
       return;
     }
-    this.#record(execution);
-    this.#events.append(seq, event);
+    this.#unstored = stored ? undefined : whole;
+    this.#append(execution, seq, event);
     // Without its bytes a result cannot be replayed: the next order draws it again.
     this.#events.end(stored ? 'completed' : 'failed');
     await this.ctx.storage.setAlarm(Date.now() + RETENTION_MS);
@@ -263,9 +268,9 @@ export class Job extends DurableObject<Env> {
     const fields = { ...this.#fields(execution), code: failure.code };
     if (ERRORS[failure.code].status >= 500) this.#log.error('job.failed', fields, error);
     else this.#log.info('job.failed', fields);
-    if (this.#latest !== execution) return;
-    this.#record(execution);
-    this.#events.append(seq, event);
+    // What was refused before it was taken is nowhere on the disk, and stays off it.
+    if (this.#latest !== execution || !execution.isLogged) return;
+    this.#append(execution, seq, event);
     this.#events.end('failed');
     await this.ctx.storage.setAlarm(Date.now() + RETENTION_MS);
   }
@@ -275,13 +280,19 @@ export class Job extends DurableObject<Env> {
     const frame = encode(toFrame(seq, event));
     execution.frames.push(frame);
     execution.followers.send(frame, seq);
+    this.#append(execution, seq, event);
+  }
+
+  #append(execution: Execution, seq: number, event: JobEvent): void {
+    // An execution that was abandoned a moment ago has no say any more.
+    if (this.#latest !== execution || !execution.spec.store) return;
     this.#record(execution);
     this.#events.append(seq, event);
   }
 
   /** Writes down that this execution runs, once. */
   #record(execution: Execution): void {
-    if (execution.isLogged || !execution.spec.store) return;
+    if (execution.isLogged || !execution.spec.store || this.#latest !== execution) return;
     execution.isLogged = true;
     this.#events.begin(execution.spec, execution.tries);
     this.ctx.waitUntil(this.ctx.storage.setAlarm(Date.now() + LEASE_MS));
@@ -290,7 +301,7 @@ export class Job extends DurableObject<Env> {
   /** The last follower has left. */
   #abandon(execution: Execution): void {
     const stop = () => {
-      if (execution.followers.size > 0) return;
+      if (execution.followers.size > 0 || execution.isDrawn) return;
       // The next order starts anew, it does not wait for this one to die.
       if (this.#running === execution) this.#running = undefined;
       execution.controller.abort(new Error('nobody waits for it'));

@@ -227,6 +227,7 @@ async function* streamFrames(
     }
     yield encodeSseEvent({ event: 'error', data: JSON.stringify(toErrorEvent(known, requestId)) });
   } finally {
+    if (code === undefined && completed < planned.length) code = 'client_closed';
     deps.log.info('stream.completed', {
       request_id: requestId,
       pictures: completed,
@@ -401,6 +402,9 @@ function toByteStream(
       if (done) out.close();
       else out.enqueue(encoder.encode(value));
     },
-    cancel: () => controller.abort(new Error('the caller has left')),
+    cancel: async () => {
+      controller.abort(new Error('the caller has left'));
+      await frames.return();
+    },
   });
 }

@@ -22,7 +22,7 @@ async function keyObject(name: string): Promise<DurableObjectStub<ApiKey>> {
   return namespace.get(namespace.idFromName(name)) as unknown as DurableObjectStub<ApiKey>;
 }
 
-describe('ApiKey', () => {
+describe('ApiKey', { timeout: 180_000 }, () => {
   test('ApiKey admits exactly the burst of ten times as many requests at once', async () => {
     const prompts = Array.from({ length: 10 * BURST }, (_, i) => `a snail, number ${i}`);
     const responses = await Promise.all(prompts.map((prompt) => edge.generate({ prompt })));

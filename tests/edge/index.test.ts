@@ -306,7 +306,7 @@ describe('the Worker, origins', () => {
   });
 });
 
-describe('the Worker, without protection or sense', () => {
+describe('the Worker, without protection or sense', { timeout: 180_000 }, () => {
   const start = (bindings: Record<string, string>) => startEdge({ bindings });
 
   test('the Worker serves nobody when no keys are configured, and says that it is not ready', async () => {
@@ -343,13 +343,15 @@ describe('the Worker, without protection or sense', () => {
   });
 
   test('the Worker is ready when the function is', async () => {
-    await using probed = await start({});
-    expect((await fetch(`${probed.url}/readyz`)).status).toBe(200);
-    await using down = await start({});
-    down.upstream.status = 'STARTING';
-    const response = await fetch(`${down.url}/readyz`);
-    expect([response.status, (await readJson(response)).code]).toEqual([503, 'model_unavailable']);
+    const ready = async () => (await fetch(`${edge.url}/readyz`)).status;
+    await expect.poll(ready, { timeout: 5000 }).toBe(200);
+    edge.upstream.status = 'STARTING';
+    // An answer is shared for a second.
+    await expect.poll(ready, { timeout: 5000 }).toBe(503);
+    const response = await fetch(`${edge.url}/readyz`);
+    expect((await readJson(response)).code).toBe('model_unavailable');
     expect(response.headers.get('Retry-After')).toBe('2');
+    edge.upstream.status = 'READY';
   });
 });
 

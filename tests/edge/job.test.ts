@@ -445,7 +445,7 @@ describe('Job, when its upstream takes too long', () => {
   });
 });
 
-describe('Job, when the runtime is killed', () => {
+describe('Job, when the runtime is killed', { timeout: 180_000 }, () => {
   /** Ends workerd, which this process started; Miniflare starts another. */
   async function killRuntime(): Promise<void> {
     for (const name of await readdir('/proc')) {
