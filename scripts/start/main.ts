@@ -5,6 +5,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { BundleError, ensureBundle } from '../default-bundle.ts';
 import { ROOT } from '../node-runtime.js';
 import { loadRuntime, type RunningWorker, startWorker } from '../worker-runtime.ts';
@@ -24,6 +25,9 @@ const READY_DEADLINE_MS = 5000;
 /** After this the process ends whatever still hangs. */
 const STOP_DEADLINE_MS = 12_000;
 const PARENT_CHECK_MS = 500;
+const POLL_MS = 50;
+/** A process that was killed keeps its sockets until the last of its threads has ended. */
+const PORT_RELEASE_MS = 10_000;
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 const onSignal = () => void stop(0);
 
@@ -63,7 +67,7 @@ async function start(settings: StartSettings): Promise<void> {
   }
   const orphans = await endOrphans(path.join(ROOT, 'node_modules'));
   if (orphans > 0) say(`Ended ${orphans} left-over workerd of an earlier start.`);
-  await refuseTakenPort(settings);
+  await refuseTakenPort(settings, { patienceMs: orphans > 0 ? PORT_RELEASE_MS : 0 });
   await writeRunFile(localDir, `http://${host}:${settings.port}`);
   onStop(() => removeRunFile(localDir));
 
@@ -122,8 +126,17 @@ async function start(settings: StartSettings): Promise<void> {
   greet({ url: worker.url, key: apiKey.key, localDir, tookMs: Date.now() - startedMs });
 }
 
-async function refuseTakenPort({ port, host }: StartSettings): Promise<void> {
-  const problem = port === 0 ? undefined : await findPortProblem(port, host);
+async function refuseTakenPort(
+  { port, host }: StartSettings,
+  { patienceMs }: { patienceMs: number },
+): Promise<void> {
+  if (port === 0) return;
+  const deadlineMs = Date.now() + patienceMs;
+  let problem = await findPortProblem(port, host);
+  while (problem === 'EADDRINUSE' && Date.now() < deadlineMs) {
+    await sleep(POLL_MS, undefined, { signal: stopping.signal });
+    problem = await findPortProblem(port, host);
+  }
   if (problem === undefined) return;
   const other = port >= 65_535 ? 8788 : port + 1;
   throw new StartError(
@@ -175,7 +188,7 @@ async function waitUntilReady(url: string): Promise<void> {
     } catch (error) {
       if (!signal.aborted) last = describe(error);
     }
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await sleep(POLL_MS);
   }
   throw new StartError(`The service does not become ready: ${last}`);
 }
