@@ -1,18 +1,26 @@
 import { describe, expect, it } from 'vitest';
 import { readEvents } from '../../edge/public/event-stream.js';
 
+type Bytes = Uint8Array<ArrayBuffer>;
+
 /** A body that arrives in these pieces. */
-function bodyOf(
-  ...pieces: (string | Uint8Array<ArrayBuffer>)[]
-): ReadableStream<Uint8Array<ArrayBuffer>> {
+function bodyOf(...pieces: (string | Bytes)[]): ReadableStream<Bytes> {
   const encoder = new TextEncoder();
-  return ReadableStream.from(
-    pieces.map((piece) => (typeof piece === 'string' ? encoder.encode(piece) : piece)),
-  );
+  return new ReadableStream({
+    start(controller) {
+      for (const piece of pieces) {
+        controller.enqueue(typeof piece === 'string' ? encoder.encode(piece) : piece);
+      }
+      controller.close();
+    },
+  });
 }
 
-const collect = (body: ReadableStream<Uint8Array<ArrayBuffer>>) =>
-  Array.fromAsync(readEvents(body));
+async function collect(body: ReadableStream<Bytes>): Promise<string[]> {
+  const events: string[] = [];
+  for await (const data of readEvents(body)) events.push(data);
+  return events;
+}
 
 describe('readEvents()', () => {
   it('yields the data of each event, wherever the pieces end', async () => {
