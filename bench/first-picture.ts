@@ -17,6 +17,8 @@ const ROOT = path.resolve(import.meta.dirname, '..');
 const START_DEADLINE_MS = 120_000;
 const STOP_DEADLINE_MS = 20_000;
 const PROMPT = 'a happy cactus in the desert';
+/** Another one each time: kept state may hold the picture of the last time. */
+const SEED = Date.now() % 2 ** 32;
 const PNG_SIGNATURE = '89504e470d0a1a0a';
 
 const { values } = parseArgs({ options: { kept: { type: 'string' } } });
@@ -67,7 +69,7 @@ async function draw(origin: string, key: string) {
   const response = await fetch(`${origin}/v1/images/generations`, {
     method: 'POST',
     headers: { Authorization: `Bearer ${key}`, 'Content-Type': 'application/json' },
-    body: JSON.stringify({ prompt: PROMPT }),
+    body: JSON.stringify({ prompt: PROMPT, seed: SEED }),
     signal: AbortSignal.timeout(60_000),
   });
   const text = await response.text();
@@ -99,14 +101,15 @@ function waitForText(child: ChildProcess, text: string): Promise<void> {
   });
 }
 
+/** Its pipes close when the last process that it has started is gone. */
 async function waitForEnd(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
+  if (child.stdout?.closed) return;
   await new Promise<void>((resolve, reject) => {
     const timer = setTimeout(() => {
       child.kill('SIGKILL');
       reject(new Error(`no end within ${STOP_DEADLINE_MS} ms`));
     }, STOP_DEADLINE_MS);
-    child.once('exit', () => {
+    child.once('close', () => {
       clearTimeout(timer);
       resolve();
     });

@@ -11,7 +11,7 @@ import { ROOT } from '../node-runtime.js';
 import { loadRuntime, type RunningWorker, startWorker } from '../worker-runtime.ts';
 import { findPortProblem } from './free-port.ts';
 import { GpuFunctionError, GpuFunctionProcess } from './gpu-function.ts';
-import { endOrphans } from './processes.ts';
+import { endOrphans, readProcess } from './processes.ts';
 import { findRunning, removeRunFile, writeRunFile } from './run-file.ts';
 import { ensureApiKey, ensureSigningKey } from './secrets.ts';
 import { readSettings, SettingsError, type StartSettings } from './settings.ts';
@@ -246,9 +246,9 @@ function watchForTheEnd(): void {
   process.on('disconnect', () => void stop(0));
   // npm does not hand signals on. A shell that started us and ends is no reason to end, too.
   if (process.env.npm_lifecycle_event === undefined) return;
-  const parentPid = process.ppid;
+  const ancestors = listAncestors();
   const timer = setInterval(() => {
-    if (process.ppid !== parentPid) void stop(0);
+    if (listAncestors() !== ancestors) void stop(0);
   }, PARENT_CHECK_MS);
   timer.unref();
 }
@@ -260,6 +260,11 @@ function untilStopped<T>(work: Promise<T>): Promise<T> {
     work.then(resolve, reject);
     signal.addEventListener('abort', () => reject(signal.reason), { once: true });
   });
+}
+
+/** The shell that npm started us in, and npm behind it: the shell outlives npm when only npm is told to end. */
+function listAncestors(): string {
+  return `${process.ppid} ${readProcess(process.ppid)?.parentPid ?? ''}`;
 }
 
 function onStop(close: () => Promise<void>): void {

@@ -181,15 +181,18 @@ describe('npm start', { timeout: 240_000 }, () => {
     expect(await end(second.child, 'SIGTERM')).toBe(0);
   });
 
-  it('ends with npm, which hands no signal on', async () => {
-    const port = await findFreePort();
-    const { child, ready } = start({ PORT: String(port) }, ['npm', 'start']);
-    await ready;
-    const children = descendants(child.pid!);
-    child.kill('SIGTERM');
-    await vi.waitFor(() => expect(children.filter(isAlive)).toEqual([]), { timeout: 20_000 });
-    expect(await isRefused(`http://127.0.0.1:${port}`)).toBe(true);
-  });
+  it.each(['SIGTERM', 'SIGINT'] as const)(
+    'ends with npm, which hands no signal on: %s',
+    async (signal) => {
+      const port = await findFreePort();
+      const { child, ready } = start({ PORT: String(port) }, ['npm', 'start']);
+      await ready;
+      const children = descendants(child.pid!);
+      child.kill(signal);
+      await vi.waitFor(() => expect(children.filter(isAlive)).toEqual([]), { timeout: 20_000 });
+      expect(await isRefused(`http://127.0.0.1:${port}`)).toBe(true);
+    },
+  );
 
   it('refuses to start twice from one folder, naming the one that runs', async () => {
     const port = await findFreePort();
