@@ -24,11 +24,11 @@ MODEL = TRAINING.parent / "models" / "stickers-nano"
 VALIDATION_SEEDS = 50_000_000  # training cursors stay far below
 
 
-def scenes_for(args: argparse.Namespace, split: str, *, spread: float = 1.0) -> Scenes:
+def scenes_for(args: argparse.Namespace, split: str, *, spread: float = 1.0, see_through: float = 0.0) -> Scenes:
     if args.smoke:
         return SyntheticScenes(seed=len(split), size=c.preset_named(args.preset).vae.sample_size)
     first = VALIDATION_SEEDS if split == "validation" else 0
-    return CorpusScenes(args.data / "sprites", split, first_seed=first, spread=spread)
+    return CorpusScenes(args.data / "sprites", split, first_seed=first, spread=spread, see_through=see_through)
 
 
 def tokens_for(args: argparse.Namespace) -> Tokens:
@@ -49,7 +49,8 @@ def run_vae(args: argparse.Namespace, *, decoder_only: bool = False) -> None:
     if args.smoke:
         settings = replace(settings, batch_size=8, whole_batch_size=4, warm_up=4)
     preset, budget = c.preset_named(args.preset), Budget(args.minutes, args.steps)
-    train, validation = scenes_for(args, "train"), scenes_for(args, "validation")
+    share = settings.decoder_see_through if decoder_only else settings.see_through
+    train, validation = scenes_for(args, "train", see_through=share), scenes_for(args, "validation")
     train_vae(train, validation, preset, settings, budget, args.work, resume=args.resume, decoder_only=decoder_only)
 
 

@@ -104,6 +104,12 @@ class VaeTraining:
     block_mean_weight: float = 1.5
     chroma_weight: float = 0.5
     haar_weight: float = 0.15
+    alpha_weight: float = 1.0
+    see_through: float = (
+        0.25  # of the pictures have no backdrop; left alone they are a tenth, and alpha is never learned
+    )
+    decoder_see_through: float = 0.5
+    decoder_noise: float = 0.12  # latents that a denoiser draws are not quite those of an encoder
     kl_weight: float = 1e-6
     logvar_bias: float = -6.0
 

@@ -138,6 +138,7 @@ class WordTokens:
         return [[ids.get(word, 2) for word in caption.split()] + [1] for caption in captions]
 
 
+_SEARCH_FROM, _SEARCH = 1 << 36, 64  # where scenes without a backdrop are looked for, and how many are looked at
 _MIDDLE_SIZE = 0.84  # of the frame
 
 
@@ -160,9 +161,16 @@ class CorpusScenes:
     """The real scenes of one split, seeds counted from `first_seed` on."""
 
     def __init__(
-        self, pack: Path, split: str = "train", *, first_seed: int = 0, spread: float = 1.0, bank: Any = None
+        self,
+        pack: Path,
+        split: str = "train",
+        *,
+        first_seed: int = 0,
+        spread: float = 1.0,
+        see_through: float = 0.0,
+        bank: Any = None,
     ) -> None:
-        """`spread` below 1 draws every thing's place, size and tilt that much nearer to the middle of their ranges.
+        """`see_through` is the share of scenes that are looked for among those without a backdrop. `spread` below 1 draws every thing's place, size and tilt that much nearer to the middle of their ranges.
 
         A generator that trains for an hour learns edges sooner when things keep still.
         """
@@ -171,12 +179,22 @@ class CorpusScenes:
         self.sampler = SceneSampler(pack, split, bank=bank)
         words = self.sampler.vocabulary
         self.vocabulary = Vocabulary(words.concepts, words.styles, words.colours, words.backdrops)
-        self._first_seed, self._spread = first_seed, spread
+        self._first_seed, self._spread, self._see_through = first_seed, spread, see_through
         self._held_out = split.startswith("heldout")
+
+    def _scene(self, seed: int) -> Any:
+        scene = self.sampler.scenes([seed])[0]
+        if seed * 0.6180339887 % 1.0 >= self._see_through:
+            return scene
+        for other in range(_SEARCH_FROM + seed * _SEARCH, _SEARCH_FROM + (seed + 1) * _SEARCH):
+            if scene.backdrop.kind == "transparent":
+                break
+            scene = self.sampler.scenes([other])[0]
+        return scene
 
     def batch(self, cursor: int, count: int) -> SceneBatch:
         start = self._first_seed + cursor
-        scenes = self.sampler.scenes(range(start, start + count))
+        scenes = [self._scene(seed) for seed in range(start, start + count)]
         drawn = self.sampler.batch([nearer_the_middle(scene, self._spread) for scene in scenes])
         labels = {
             "concept": drawn.concept_ids,

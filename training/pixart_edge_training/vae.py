@@ -67,6 +67,8 @@ def reconstruction_loss(out: Tensor, target: Tensor, config: VaeTraining) -> tup
         "block": F.l1_loss(F.avg_pool2d(out, 8), F.avg_pool2d(target, 8)),
         "chroma": F.l1_loss(_chroma(out), _chroma(target)),
         "haar": out.new_zeros(()),
+        "alpha": F.l1_loss(out[:, 3:], target[:, 3:])
+        + F.l1_loss(F.avg_pool2d(out[:, 3:], 16), F.avg_pool2d(target[:, 3:], 16)),
     }
     fine_out, fine_target = out, target
     for _ in range(3):
@@ -77,6 +79,7 @@ def reconstruction_loss(out: Tensor, target: Tensor, config: VaeTraining) -> tup
         + config.block_mean_weight * parts["block"]
         + config.chroma_weight * parts["chroma"]
         + config.haar_weight * parts["haar"]
+        + config.alpha_weight * parts["alpha"]
     )
     return total, parts
 
@@ -217,7 +220,12 @@ def train_vae(
         scale_learning_rates(optimizers, rate)
         with reduced_precision():
             mean, logvar = encode(vae, pictures)
-            latents = mean + (logvar / 2).exp() * torch.randn(mean.shape, generator=generator)
+            noise = torch.randn(mean.shape, generator=generator)
+            if decoder_only:
+                amount = config.decoder_noise * torch.rand(len(mean), 1, 1, 1, generator=generator)
+                latents = mean + amount * noise
+            else:
+                latents = mean + (logvar / 2).exp() * noise
             out = decode(vae, latents)
         loss, parts = reconstruction_loss(out, pictures, config)
         kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).sum() / len(pictures)

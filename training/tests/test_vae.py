@@ -142,7 +142,8 @@ def test_reconstruction_loss_is_zero_for_equal_pictures_and_counts_each_part():
     assert parts["block"].item() == pytest.approx(0.5, abs=1e-6)
     assert parts["chroma"].item() == pytest.approx(0.0, abs=1e-6)
     assert parts["haar"].item() == pytest.approx(0.0, abs=1e-6)
-    assert shifted.item() == pytest.approx(0.5 + 1.5 * 0.5, abs=1e-5)
+    assert parts["alpha"].item() == pytest.approx(0.5 + 0.5, abs=1e-6)
+    assert shifted.item() == pytest.approx(0.5 + 1.5 * 0.5 + 1.0, abs=1e-5)
 
 
 def test_random_crops_are_parts_of_their_picture():
