@@ -7,10 +7,12 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 
 const ROOT = path.resolve(import.meta.dirname, '..');
@@ -29,7 +31,11 @@ const service = spawn('npm', ['start'], {
   cwd: ROOT,
   env: { ...process.env, PORT: String(port), LOCAL_DIR: path.resolve(localDir) },
   stdio: ['ignore', 'pipe', 'inherit'],
+  // A group of its own, so that Ctrl-C can be sent to all of it as a terminal does.
+  detached: true,
 });
+/** Its pipe closes when the last process that it has started is gone. */
+const ended = once(service, 'close');
 try {
   await waitForText(service, 'Ctrl-C ends it.');
   const readyMs = performance.now() - startedMs;
@@ -44,8 +50,8 @@ try {
   expect(second.cache === 'hit', `the second picture is a ${second.cache}`);
   expect(first.sha256 === second.sha256, 'the second picture has other bytes');
   const stoppingMs = performance.now();
-  service.kill('SIGINT');
-  await waitForEnd(service);
+  process.kill(-service.pid!, 'SIGINT');
+  await waitForEnd();
   const stopMs = performance.now() - stoppingMs;
   const report = {
     ready_ms: Math.round(readyMs),
@@ -61,7 +67,7 @@ try {
   process.stdout.write(`${JSON.stringify(report)}\n`);
 } finally {
   service.kill('SIGTERM');
-  await waitForEnd(service);
+  await waitForEnd();
   if (values.kept === undefined) await rm(localDir, { recursive: true, force: true });
 }
 
@@ -101,19 +107,14 @@ function waitForText(child: ChildProcess, text: string): Promise<void> {
   });
 }
 
-/** Its pipes close when the last process that it has started is gone. */
-async function waitForEnd(child: ChildProcess): Promise<void> {
-  if (child.stdout?.closed) return;
-  await new Promise<void>((resolve, reject) => {
-    const timer = setTimeout(() => {
-      child.kill('SIGKILL');
-      reject(new Error(`no end within ${STOP_DEADLINE_MS} ms`));
-    }, STOP_DEADLINE_MS);
-    child.once('close', () => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
+async function waitForEnd(): Promise<void> {
+  const late = new AbortController();
+  const deadline = sleep(STOP_DEADLINE_MS, 'late', { signal: late.signal });
+  if ((await Promise.race([ended, deadline])) === 'late') {
+    throw new Error(`no end within ${STOP_DEADLINE_MS} ms`);
+  }
+  late.abort();
+  await deadline.catch(() => undefined);
 }
 
 function findFreePort(): Promise<number> {
