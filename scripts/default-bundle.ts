@@ -13,7 +13,12 @@ import { ROOT } from './node-runtime.js';
 /** The model in the tree. */
 export const DEFAULT_CHECKPOINT = path.join(ROOT, 'models/stickers-nano');
 /** Sources that decide what a bundle looks like. */
-const CONVERTER = ['gpu-fn/convert', 'gpu-fn/runtime/manifest.ts', 'shared/schemas/model.ts'];
+const CONVERTER = [
+  'gpu-fn/convert',
+  'gpu-fn/tokenizer',
+  'gpu-fn/runtime/manifest.ts',
+  'shared/schemas/model.ts',
+];
 /** Output of a converter that fails is shown up to here. */
 const OUTPUT_LENGTH_MAX = 4000;
 
