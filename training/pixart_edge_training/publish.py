@@ -17,6 +17,7 @@ CURVES = (
     ("Codec", "vae", "loss"),
     ("Denoiser", "transformer", "loss"),
     ("Distillation", "lcm", "loss"),
+    ("Decoder alone", "vae-decoder", "loss"),
     ("Evaluator", "evaluator", "concept"),
 )
 
@@ -65,8 +66,7 @@ def _results(model: Path) -> str:
     missed = "\n".join(f"- {line}" for line in report["misses"]) or "- none"
     return f"""{table(report["splits"])}
 
-`real` is the ceiling: the same scenes rendered from the drawings. `lcm-4` is what is served; `ddim-20-cfg-2` runs the same
-weights through twenty guided steps. *concept*, *style*, *colour* and *backdrop* are named by the evaluator, which sees only
+`real` is the ceiling: the same scenes rendered from the drawings. `lcm-4` is what is served; `lcm-2` draws in two steps. *concept*, *style*, *colour* and *backdrop* are named by the evaluator, which sees only
 real renders in training and names unseen ones right to: {judged}. *colour_pixels* asks whether the named colour is among the
 two commonest on the thing, *backdrop_pixels* whether the backdrop is within 0.08 of the real one in OKLab, *transparency*
 whether the corners are as see-through as asked; *gradient_ratio* is sharpness against real renders (1 is equal). An
