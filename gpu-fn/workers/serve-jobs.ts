@@ -158,19 +158,19 @@ async function runJob(job: InferenceJob, deps: RunJobDeps): Promise<JobResult> {
     signal.throwIfAborted();
     const options = toGenerateOptions(input, pictureIndex);
     const wanted = previewSteps({ stepCount: options.numInferenceSteps, count: job.previewCount });
-    const previews: Promise<void>[] = [];
+    let previews: Promise<void> = Promise.resolve();
     const generated = await pipeline.generate(options, {
       signal,
       onStep: (step) => {
         stopIfCanceled();
         const { stepIndex, stepCount } = step;
         deps.emit({ type: 'step', pictureIndex, stepIndex, stepCount });
-        if (wanted.has(stepIndex)) previews.push(emitPreview(step, pictureIndex, deps));
+        if (wanted.has(stepIndex)) previews = emitPreview(step, pictureIndex, deps, previews);
       },
     });
     stopIfCanceled();
     signal.throwIfAborted();
-    await Promise.all(previews);
+    await previews;
     const encodeStartedAt = now();
     const bytes = await deps.encodeImage(generated.image, {
       format: input.output_format,
@@ -211,22 +211,31 @@ async function runJob(job: InferenceJob, deps: RunJobDeps): Promise<JobResult> {
   };
 }
 
-/** Encodes and sends a preview beside the denoising; a preview that fails is left out, not an error. */
+/**
+ * Encodes a preview beside the denoising and sends it after the one before it; a preview that fails is left out, not an
+ * error.
+ */
 async function emitPreview(
   { preview, stepIndex, stepCount }: StepEvent,
   pictureIndex: number,
   { encodeImage, pipeline, emit }: RunJobDeps,
+  previous: Promise<void>,
 ): Promise<void> {
-  if (!preview) return;
+  if (!preview) return previous;
   try {
     const format = 'webp';
     const options = { format, quality: PREVIEW_QUALITY, info: pipeline.info } as const;
-    const bytes = await encodeImage(preview(), options);
+    const encoding = encodeImage(preview(), options);
+    // An encoder that fails while this waits is met below.
+    encoding.catch(() => undefined);
+    await previous;
+    const bytes = await encoding;
     if (bytes.byteLength > PREVIEW_BYTES_MAX) return;
     const mimeType = `image/${format}`;
     emit({ type: 'preview', pictureIndex, stepIndex, stepCount, mimeType, bytes });
   } catch {
     // The picture itself is unaffected, and its own errors are reported where it is made.
+    await previous;
   }
 }
 
