@@ -175,8 +175,10 @@ describe('main.ts, drawing', () => {
   });
 
   it('stops at the deadline', async () => {
-    const hurried = await startReady({ JOB_DEADLINE_MS: '150' });
-    const body = await (await predict(hurried.origin, LONG)).json();
+    const hurried = await startReady({ JOB_DEADLINE_MS: '100' });
+    const body = await (
+      await predict(hurried.origin, { ...LONG, width: 2048, height: 1024 })
+    ).json();
     expect(body).toMatchObject({ status: 'failed', code: 'deadline_exceeded' });
   });
 });
