@@ -7,6 +7,7 @@
  */
 import { Hono } from 'hono';
 import type { AppEnv, Deps } from './app-env.ts';
+import { Drawings } from './drawing.ts';
 import { authenticate } from './middleware/authenticate.ts';
 import { checkTarget } from './middleware/check-target.ts';
 import { cors } from './middleware/cors.ts';
@@ -23,6 +24,7 @@ import { page } from './routes/page.ts';
 
 export function createApp(deps: Deps): Hono<AppEnv> {
   const { config, log } = deps;
+  const drawings = new Drawings(deps);
   // Routes match the path as it arrived: decoding it here and normalising it there would make two of one.
   const app = new Hono<AppEnv>({ getPath: (request) => rawPath(request.url) });
   app.onError(errorHandler(log));
@@ -36,7 +38,7 @@ export function createApp(deps: Deps): Hono<AppEnv> {
   app.get('/i/:name', images(deps));
 
   app.use('/v1/*', authenticate(config, deps.apiKeys), readLease(deps.readLeases));
-  app.post('/v1/images/generations', generations(deps));
+  app.post('/v1/images/generations', generations(deps, drawings));
   app.get('/v1/models', listModels(deps));
   app.get('/v1/models/:id', retrieveModel(deps));
 

@@ -12,7 +12,7 @@ import type { JobPreview, JobSpec, PictureEntry, Timings } from './job-protocol.
 import { readPictureHeader } from './picture-header.ts';
 import type { Upstream } from './upstream.ts';
 
-export interface Drawing {
+export interface DrawnFile {
   readonly entry: PictureEntry;
   readonly timings: Timings;
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -35,7 +35,7 @@ const RECORD_OVERHEAD_BYTES = 262_144;
 const PREVIEW_TEXT_MAX = Math.ceil(PREVIEW_BYTES_MAX / 3) * 4 + 64;
 
 /** @throws {ServiceError}, or the reason of `signal` */
-export async function execute(spec: JobSpec, options: ExecuteOptions): Promise<Drawing> {
+export async function execute(spec: JobSpec, options: ExecuteOptions): Promise<DrawnFile> {
   const { upstream, signal } = options;
   const { width, height } = spec.input;
   const events = upstream.predict({
@@ -61,7 +61,7 @@ export async function execute(spec: JobSpec, options: ExecuteOptions): Promise<D
   throw new ServiceError('upstream_lost', { message: 'the events ended without a result' });
 }
 
-async function check(spec: JobSpec, prediction: Prediction, nowMs: number): Promise<Drawing> {
+async function check(spec: JobSpec, prediction: Prediction, nowMs: number): Promise<DrawnFile> {
   if (prediction.status !== 'succeeded') throw toFailure(prediction);
   const [output, ...more] = prediction.output ?? [];
   const uri = output === undefined ? undefined : parseDataUri(output);

@@ -13,7 +13,7 @@ import { RESUME_GRACE_MS } from '#shared/limits.ts';
 import { encodeSseComment, encodeSseEvent } from '#shared/sse.ts';
 import { type Config, loadConfig } from './config.ts';
 import type { Env } from './env.ts';
-import { type Drawing, execute } from './execution.ts';
+import { type DrawnFile, execute } from './execution.ts';
 import { type FollowerStream, Followers } from './followers.ts';
 import { storePicture } from './image-store.ts';
 import { JobLog } from './job-log.ts';
@@ -208,7 +208,7 @@ export class Job extends DurableObject<Env> {
     }
   }
 
-  async #complete(execution: Execution, drawing: Drawing): Promise<void> {
+  async #complete(execution: Execution, drawing: DrawnFile): Promise<void> {
     const { spec, followers, frames } = execution;
     const { entry, timings, bytes, base64 } = drawing;
     const seq = frames.length + 1;
@@ -241,7 +241,7 @@ export class Job extends DurableObject<Env> {
     await this.ctx.storage.setAlarm(Date.now() + RETENTION_MS);
   }
 
-  async #store(cacheKey: string, { entry, bytes }: Drawing): Promise<boolean> {
+  async #store(cacheKey: string, { entry, bytes }: DrawnFile): Promise<boolean> {
     const work = storePicture(this.env.IMAGES, cacheKey, entry, bytes).then(
       () => true,
       (error: unknown) => {

@@ -1,0 +1,15 @@
+/** The header `Idempotency-Key`: quoted as the draft has it, or bare as most send it. */
+import { ServiceError } from '#shared/errors.ts';
+import { IDEMPOTENCY_KEY_LENGTH_MAX } from '#shared/limits.ts';
+
+/** Whether the caller can come back to this request: it has given it a name. */
+export function checkIdempotencyKey(header: string | undefined): boolean {
+  if (header === undefined) return false;
+  const key = /^"(.*)"$/.exec(header)?.[1] ?? header;
+  if (!/^[\x21-\x7e]+$/.test(key) || key.length > IDEMPOTENCY_KEY_LENGTH_MAX) {
+    throw new ServiceError('invalid_idempotency_key', {
+      detail: `An idempotency key has 1 to ${IDEMPOTENCY_KEY_LENGTH_MAX} visible ASCII characters.`,
+    });
+  }
+  return true;
+}
