@@ -107,6 +107,8 @@ export const ERRORS = {
   prompt_empty: badValue('The prompt is empty'),
   prompt_too_long: badValue('The prompt is too long'),
   image_invalid: badValue('The input picture cannot be read'),
+  image_too_many_pixels: badValue('The input picture has too many pixels'),
+  image_animated: badValue('The input picture has more than one frame'),
   idempotency_mismatch: badValue(
     'The idempotency key belongs to another request',
     'idempotency_mismatch',

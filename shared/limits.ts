@@ -37,6 +37,12 @@ export const SIDE_MULTIPLE = 16;
 /** Two megapixels: 2,048 × 1,024. */
 export const PIXELS_MAX = 2_097_152;
 export const GUIDANCE_MAX = 20;
+/** Input pictures and masks: bytes of the file, pixels, pixels of one side. */
+export const INPUT_PICTURE_BYTES_MAX = 8 * 1024 * 1024;
+export const INPUT_PICTURE_PIXELS_MAX = 4_194_304;
+export const INPUT_PICTURE_SIDE_MAX = 4096;
+/** Share of the denoising steps that redraw an input picture, when the request does not say. */
+export const STRENGTH_DEFAULT = 0.8;
 /** Seeds are unsigned 32-bit integers. */
 export const SEED_MAX = 0xffff_ffff;
 /** Previews a caller may ask for in one stream. */

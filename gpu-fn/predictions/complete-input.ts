@@ -4,13 +4,20 @@
  * `shared/schemas/prediction-input.ts` holds what every model accepts; this holds what the loaded one does.
  */
 import { ServiceError } from '#shared/errors.ts';
-import { SEED_MAX } from '#shared/limits.ts';
+import { SEED_MAX, STRENGTH_DEFAULT } from '#shared/limits.ts';
 import type { ModelInfo } from '#shared/schemas/model.ts';
 import type { PredictionInput } from '#shared/schemas/prediction-input.ts';
 
-/** A prediction's input once every field has a value. */
+/** Fields without a default: absent means that nobody asked for it. */
+type AbsentField = 'image' | 'mask' | 'style';
+
+/** A prediction's input once every field that has a default has a value. */
 export type CompleteInput = {
-  readonly [Field in keyof PredictionInput]-?: NonNullable<PredictionInput[Field]>;
+  readonly [Field in Exclude<keyof PredictionInput, AbsentField>]-?: NonNullable<
+    PredictionInput[Field]
+  >;
+} & {
+  readonly [Field in AbsentField]?: NonNullable<PredictionInput[Field]>;
 };
 
 /**
@@ -46,8 +53,19 @@ export function completeInput(
       throw refuse('background', 'must be auto or opaque: jpeg holds no transparency');
     }
   }
+  checkPictures(input, info);
+  const { image, mask, style, ...rest } = input;
+  if (style != null && !info.styles?.includes(style)) {
+    const names = info.styles?.join(', ') ?? '';
+    throw refuse('style', names ? `must be one of ${names}` : `${info.id} has no styles`, style);
+  }
   return {
-    ...input,
+    ...rest,
+    ...(image != null && { image }),
+    ...(mask != null && { mask }),
+    ...(style != null && { style }),
+    strength: input.strength ?? STRENGTH_DEFAULT,
+    metadata: input.metadata ?? 'minimal',
     seed: input.seed ?? Math.floor(random() * (SEED_MAX + 1)),
     width,
     height,
@@ -55,6 +73,14 @@ export function completeInput(
     guidance_scale: guidance,
     scheduler,
   };
+}
+
+function checkPictures(input: PredictionInput, info: ModelInfo): void {
+  for (const field of ['image', 'mask'] as const) {
+    if (input[field] != null && !info.capabilities?.includes(field)) {
+      throw refuse(field, `is not for ${info.id}, which has no VAE encoder`);
+    }
+  }
 }
 
 function sizeOf(input: PredictionInput, info: ModelInfo): readonly [number, number] {

@@ -1,5 +1,6 @@
 /** Building blocks of the request schemas: fields whose messages carry the value and the limit. */
 import * as z from 'zod';
+import { DATA_URI_CHARS_MAX, findPictureUriFault } from '../data-uri.ts';
 import {
   GUIDANCE_MAX,
   PROMPT_CODE_POINTS_MAX,
@@ -75,14 +76,29 @@ export const sideField: z.ZodInt = integerField(SIDE_MIN, SIDE_MAX).multipleOf(S
   error: (issue) => `${showValue(issue.input)} is not a multiple of ${SIDE_MULTIPLE}`,
 });
 
-const guidanceError = (issue: { readonly input?: unknown }) =>
-  `must be a number from 0 to ${GUIDANCE_MAX} with at most two decimals, not ${showValue(issue.input)}`;
+/** A number from 0 to `max` with at most two decimals. */
+export function hundredthsField(max: number): z.ZodNumber {
+  const error = (issue: { readonly input?: unknown }) =>
+    `must be a number from 0 to ${max} with at most two decimals, not ${showValue(issue.input)}`;
+  return z
+    .number({ error })
+    .min(0, { error })
+    .max(max, { error })
+    .refine((value) => Math.abs(value * 100 - Math.round(value * 100)) < 1e-9, { error });
+}
 
-/** Guidance scale, two decimals. */
-export const guidanceField: z.ZodNumber = z
-  .number({ error: guidanceError })
-  .min(0, { error: guidanceError })
-  .max(GUIDANCE_MAX, { error: guidanceError })
-  .refine((value) => Math.abs(value * 100 - Math.round(value * 100)) < 1e-9, {
-    error: guidanceError,
-  });
+export const guidanceField: z.ZodNumber = hundredthsField(GUIDANCE_MAX);
+
+/** 0 keeps the input picture, 1 redraws all of it. */
+export const strengthField: z.ZodNumber = hundredthsField(1);
+
+/** A picture as a `data:` URI; only its head and its length are looked at here. */
+export function pictureUriField(): z.ZodString {
+  return z
+    .string({ error: (issue) => `must be a string, not ${showValue(issue.input)}` })
+    .superRefine((uri, context) => {
+      const fault = findPictureUriFault(uri);
+      if (fault !== undefined) context.addIssue({ code: 'custom', ...fault });
+    })
+    .meta({ format: 'uri', maxLength: DATA_URI_CHARS_MAX });
+}

@@ -5,6 +5,26 @@ import { GUIDANCE_MAX, SIDE_MAX, STEPS_MAX, STEPS_MIN } from '../limits.ts';
 /** `owner/name` or `name`; each part `[A-Za-z0-9._-]{1,64}`. */
 export const MODEL_NAME_PATTERN = /^[A-Za-z0-9._-]{1,64}(?:\/[A-Za-z0-9._-]{1,64})?$/;
 
+/** Names of samplers, as `scheduler` takes them. */
+export const SAMPLERS = [
+  'lcm',
+  'dpm-solver++',
+  'sa-solver',
+  'ddim',
+  'ddpm',
+  'iddpm',
+  'dmd',
+] as const;
+export type SamplerName = (typeof SAMPLERS)[number];
+export const SAMPLER_NAME_PATTERN = /^[a-z0-9_+-]{1,32}$/;
+
+/** Names of prompt styles. */
+export const STYLE_NAME_PATTERN = /^[a-z0-9-]{1,32}$/;
+
+/** What a model can take beside a prompt. */
+export const CAPABILITIES = ['image', 'mask', 'control', 'lora'] as const;
+export type Capability = (typeof CAPABILITIES)[number];
+
 const steps = z.int().min(STEPS_MIN).max(STEPS_MAX);
 const side = z.int().min(1).max(SIDE_MAX);
 /** `[width, height]` in pixels. */
@@ -35,13 +55,23 @@ export const modelInfo = z
     max_sequence_length: z.int().min(1).max(1024),
     alpha: z.boolean().describe('Whether the model draws transparency'),
     clean_caption: z.boolean(),
-    samplers: z.record(z.string().regex(/^[a-z0-9_-]{1,32}$/), samplerInfo),
+    samplers: z.record(z.string().regex(SAMPLER_NAME_PATTERN), samplerInfo),
     default_sampler: z.string(),
     guidance: z.object({
       min: z.number().min(0).max(GUIDANCE_MAX),
       max: z.number().min(0).max(GUIDANCE_MAX),
       default: z.number().min(0).max(GUIDANCE_MAX),
     }),
+    capabilities: z
+      .array(z.enum(CAPABILITIES))
+      .max(CAPABILITIES.length)
+      .optional()
+      .describe('image: draws from an input picture; mask: redraws a part of it'),
+    styles: z
+      .array(z.string().regex(STYLE_NAME_PATTERN))
+      .max(64)
+      .optional()
+      .describe('Values of style'),
     vocabulary: z
       .object({
         concepts: z.array(z.string()),

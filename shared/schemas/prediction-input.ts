@@ -5,19 +5,31 @@
  * default here take the model's. Unknown members are stripped, as Cog does.
  */
 import * as z from 'zod';
-import { IMAGES_PER_REQUEST_MAX, PIXELS_MAX, STEPS_MAX, STEPS_MIN } from '../limits.ts';
+import {
+  IMAGES_PER_REQUEST_MAX,
+  PIXELS_MAX,
+  STEPS_MAX,
+  STEPS_MIN,
+  STRENGTH_DEFAULT,
+} from '../limits.ts';
 import {
   guidanceField,
   IMAGE_FORMATS,
   integerField,
+  pictureUriField,
   promptField,
   seedField,
   sideField,
+  strengthField,
   wordField,
 } from './fields.ts';
+import { SAMPLER_NAME_PATTERN, STYLE_NAME_PATTERN } from './model.ts';
 
 export const SIZE_POLICIES = ['fit', 'exact'] as const;
 export const BACKGROUNDS = ['auto', 'transparent', 'opaque'] as const;
+/** What is written into the file: the mark of a generated picture, also prompt and parameters, or nothing. */
+export const METADATA_POLICIES = ['minimal', 'full', 'none'] as const;
+export type MetadataPolicy = (typeof METADATA_POLICIES)[number];
 
 export const predictionInput = z
   .object({
@@ -34,7 +46,7 @@ export const predictionInput = z
     guidance_scale: guidanceField.nullish().describe('How strictly to follow the prompt'),
     scheduler: z
       .string()
-      .regex(/^[a-z0-9_-]{1,32}$/, { error: 'must be the name of a sampler' })
+      .regex(SAMPLER_NAME_PATTERN, { error: 'must be the name of a sampler' })
       .nullish()
       .describe('Sampler; absent is the default of the model'),
     num_outputs: integerField(1, IMAGES_PER_REQUEST_MAX).default(1).describe('Pictures to draw'),
@@ -46,10 +58,31 @@ export const predictionInput = z
     background: wordField(BACKGROUNDS)
       .default('auto')
       .describe('transparent needs a model with alpha and png or webp'),
+    image: pictureUriField().nullish().describe('Picture to start from, as a data URI'),
+    mask: pictureUriField()
+      .nullish()
+      .describe('Picture of the size of image: white is redrawn, black is kept'),
+    strength: strengthField
+      .nullish()
+      .describe(
+        `How much of image is redrawn: 0 nothing, 1 everything. Default ${STRENGTH_DEFAULT}`,
+      ),
+    style: z
+      .string()
+      .regex(STYLE_NAME_PATTERN, { error: 'must be the name of a style' })
+      .nullish()
+      .describe('Words that are added to prompt and negative prompt'),
+    metadata: wordField(METADATA_POLICIES)
+      .nullish()
+      .describe('What is written into the file. Default minimal'),
   })
   .refine((input) => (input.width ?? 0) * (input.height ?? 0) <= PIXELS_MAX, {
     error: `width × height must not exceed ${PIXELS_MAX} pixels`,
     path: ['width'],
+  })
+  .refine((input) => input.image != null || input.mask == null, {
+    error: 'needs image, the picture that it is the mask of',
+    path: ['mask'],
   });
 
 /** After parsing: defaults filled in. */

@@ -62,4 +62,22 @@ describe('completeInput()', () => {
     const size = { width: 512, height: 512, size_policy: 'exact' };
     expect(complete(size, { info })).toMatchObject(size);
   });
+
+  it('fills in strength and metadata, and adds no member that was not asked for', () => {
+    const completed = complete({ image: null, style: null });
+    expect(completed).toMatchObject({ strength: 0.8, metadata: 'minimal' });
+    expect(Object.keys(completed)).not.toContain('image');
+    expect(Object.keys(completed)).not.toContain('style');
+  });
+
+  it('refuses a picture that the model cannot start from, and a style that it does not list', () => {
+    const image = 'data:image/png;base64,iVBORw0KGgo=';
+    expect(() => complete({ image })).toThrow(expect.objectContaining({ param: 'image' }));
+    const info: ModelInfo = { ...TEST_MODEL, capabilities: ['image'], styles: ['anime'] };
+    expect(complete({ image, style: 'anime' }, { info })).toMatchObject({ image, style: 'anime' });
+    expect(() => complete({ image, mask: image }, { info })).toThrow(
+      expect.objectContaining({ param: 'mask' }),
+    );
+    expect(() => complete({ style: 'manga' }, { info })).toThrow('must be one of anime');
+  });
 });

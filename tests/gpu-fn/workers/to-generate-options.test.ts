@@ -16,6 +16,8 @@ describe('toGenerateOptions()', () => {
     output_quality: 80,
     size_policy: 'exact',
     background: 'opaque',
+    strength: 0.8,
+    metadata: 'minimal',
   } as const;
 
   it('renames every field that the pipeline reads', () => {

@@ -48,6 +48,8 @@ function job(
     output_quality: 90,
     size_policy: 'fit',
     background: 'auto',
+    strength: 0.8,
+    metadata: 'minimal',
     ...fields,
   };
   return { input, previewCount };

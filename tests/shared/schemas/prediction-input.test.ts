@@ -1,4 +1,6 @@
 import { expect, test } from 'vitest';
+import { INPUT_PICTURE_BYTES_MAX } from '#shared/limits.ts';
+import { SAMPLERS } from '#shared/schemas/model.ts';
 import { predictionInput } from '#shared/schemas/prediction-input.ts';
 
 test('predictionInput fills in defaults and strips what it does not know', () => {
@@ -27,6 +29,37 @@ test.each([
   { scheduler: '../lcm' },
   { seed: -1 },
   { prompt: '' },
+  { image: 'https://example.com/a.png' },
+  { image: 'data:image/svg+xml;base64,PHN2Zz4=' },
+  { image: 'data:image/gif;base64,R0lGODlh' },
+  { mask: 'data:image/png;base64,iVBO' },
+  { strength: 1.01 },
+  { strength: 0.125 },
+  { style: 'Digital Art' },
+  { metadata: {} },
+  { metadata: 'all' },
 ])('predictionInput refuses %j', (member) => {
   expect(predictionInput.safeParse({ prompt: 'a', ...member }).success).toBe(false);
+});
+
+test('predictionInput takes pictures to edit, a style and a metadata policy', () => {
+  const image = 'data:image/png;base64,iVBORw0KGgo=';
+  const members = { image, mask: image, strength: 0.35, style: '3d-model', metadata: 'full' };
+  expect(predictionInput.parse({ prompt: 'a', ...members })).toMatchObject(members);
+});
+
+test('predictionInput measures a picture by its length, before anything is decoded', () => {
+  const issue = (bytes: number) => {
+    const image = `data:image/jpeg;base64,${'A'.repeat(4 * Math.ceil(bytes / 3))}`;
+    return predictionInput.safeParse({ prompt: 'a', image }).error?.issues[0];
+  };
+  expect(issue(INPUT_PICTURE_BYTES_MAX)).toBeUndefined();
+  expect(issue(INPUT_PICTURE_BYTES_MAX + 3)).toMatchObject({
+    path: ['image'],
+    params: { code: 'payload_too_large' },
+  });
+});
+
+test.each(SAMPLERS)('predictionInput takes the sampler name %s', (scheduler) => {
+  expect(predictionInput.parse({ prompt: 'a', scheduler }).scheduler).toBe(scheduler);
 });
