@@ -9,7 +9,7 @@ import { sha256Hex } from '#shared/hex.ts';
 import { PREVIEW_BYTES_MAX } from '#shared/limits.ts';
 import type { Prediction } from '#shared/schemas/prediction.ts';
 import type { JobPreview, JobSpec, PictureEntry, Timings } from './job-protocol.ts';
-import { readPictureHeader } from './picture-header.ts';
+import { readPictureHeader } from '#shared/picture-header.ts';
 import type { Upstream } from './upstream.ts';
 
 export interface DrawnFile {

@@ -1,6 +1,6 @@
 import sharp from 'sharp';
 import { describe, expect, test } from 'vitest';
-import { readPictureHeader } from '../../edge/picture-header.ts';
+import { readPictureHeader } from '../../shared/picture-header.ts';
 
 /** Files as an encoder makes them. */
 async function encode(format: 'png' | 'jpeg' | 'webp', options: object, channels: 3 | 4 = 3) {
@@ -25,11 +25,11 @@ describe('readPictureHeader()', () => {
     'readPictureHeader() reads a %s, and sees when its end is missing',
     async (_, format, options, channels) => {
       const bytes = await encode(format, options, channels);
-      const header = { format, width: 144, height: 80 };
-      expect(readPictureHeader(bytes)).toEqual({ ...header, whole: true });
+      const header = { format, width: 144, height: 80, alpha: channels === 4, animated: false };
+      expect(readPictureHeader(bytes)).toMatchObject({ ...header, whole: true });
       for (const cut of [1, 2]) {
         const part = bytes.subarray(0, bytes.length - cut);
-        expect(readPictureHeader(part), `without the last ${cut}`).toEqual({
+        expect(readPictureHeader(part), `without the last ${cut}`).toMatchObject({
           ...header,
           whole: false,
         });
@@ -55,6 +55,39 @@ describe('readPictureHeader()', () => {
     ['a jpeg without a frame', Uint8Array.from([0xff, 0xd8, ...new Array(60).fill(0)])],
   ])('readPictureHeader() does not know %s', (_, bytes) => {
     expect(readPictureHeader(bytes)).toBeUndefined();
+  });
+
+  test.each(['png', 'jpeg', 'webp'] as const)(
+    'readPictureHeader() measures the colour profile of a %s',
+    async (format) => {
+      const picture = sharp({ create: { width: 64, height: 64, channels: 3, background: '#246' } });
+      const plain = await picture.clone().toFormat(format).toBuffer();
+      const profiled = await picture.clone().withIccProfile('p3').toFormat(format).toBuffer();
+      expect(readPictureHeader(new Uint8Array(plain))?.profileBytes).toBe(0);
+      const { profileBytes = 0 } = readPictureHeader(new Uint8Array(profiled)) ?? {};
+      expect(profileBytes).toBeGreaterThan(200);
+      expect(profileBytes).toBeLessThanOrEqual(profiled.length - plain.length);
+    },
+  );
+
+  test('readPictureHeader() sees that a webp or a png moves', async () => {
+    const frames = Buffer.alloc(32 * 64 * 3, 7).fill(200, 32 * 32 * 3);
+    const raw = { width: 32, height: 64, channels: 3, pageHeight: 32 } as const;
+    const webp = await sharp(frames, { raw }).webp({ loop: 0 }).toBuffer();
+    expect(readPictureHeader(new Uint8Array(webp))).toMatchObject({ animated: true });
+    const png = await encode('png', {});
+    // acTL: two frames, played for ever; its CRC is nobody's business here.
+    const acTl = [0, 0, 0, 8, ...Buffer.from('acTL'), 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0];
+    const apng = Uint8Array.from([...png.subarray(0, 33), ...acTl, ...png.subarray(33)]);
+    expect(readPictureHeader(apng)).toMatchObject({ format: 'png', animated: true, whole: true });
+  });
+
+  test('readPictureHeader() ends on a png that consists of empty chunks', async () => {
+    const png = await encode('png', {});
+    const empty = Buffer.alloc(12 * 100_000);
+    for (let at = 4; at < empty.length; at += 12) empty.write('teSt', at, 'latin1');
+    const bytes = new Uint8Array(Buffer.concat([png.subarray(0, 33), empty, png.subarray(33)]));
+    expect(readPictureHeader(bytes)).toMatchObject({ width: 144, whole: true });
   });
 
   test('readPictureHeader() ends on a jpeg whose segments lead nowhere', () => {
