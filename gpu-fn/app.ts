@@ -1,16 +1,17 @@
 /**
- * The function's routes: the Cog HTTP protocol, and three of our own (`/model`, `/metrics`, previews).
+ * The function's routes: the Cog HTTP protocol, and four of our own (`/model`, `/metrics`, `/variants`, previews).
  *
  * Takes everything it needs as arguments, so tests bring their own engine. Framing and paths have been checked
  * by `http/request-guard.ts` when a request arrives here.
  */
 
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import type { HttpBindings } from '@hono/node-server';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { type Context, Hono, type MiddlewareHandler } from 'hono';
 import { ServiceError } from '#shared/errors.ts';
-import { HEADERS, REQUEST_ID_PATTERN } from '#shared/headers.ts';
+import { HEADERS, MEDIA_TYPES, REQUEST_ID_PATTERN } from '#shared/headers.ts';
+import { parseVariantQuery } from '#shared/variant.ts';
 import { renderError, ValidationError } from './http/cog-error.ts';
 import {
   checkPathId,
@@ -20,6 +21,7 @@ import {
 import { readBody } from './http/read-body.ts';
 import { sendEvents } from './http/send-events.ts';
 import type { SignatureVerifier } from './http/verify-signature.ts';
+import type { VariantService } from './image/variant-service.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import { buildOpenApi } from './openapi.ts';
@@ -31,6 +33,7 @@ import type { Engine, EngineStatus } from './workers/engine.ts';
 export interface AppDeps {
   readonly engine: Engine;
   readonly service: PredictionService;
+  readonly variants: VariantService;
   readonly webhooks: WebhookSender;
   readonly metrics: Metrics;
   readonly log: Log;
@@ -81,6 +84,7 @@ export function createApp(deps: AppDeps): Hono<Env> {
     ['/predictions', 'POST', createPrediction(deps)],
     ['/predictions/:id', 'PUT', putPrediction(deps)],
     ['/predictions/:id/cancel', 'POST', cancelPrediction(deps)],
+    ['/variants', 'POST', createVariant(deps)],
     ['/shutdown', 'POST', shutdown(deps)],
   ];
   app.use(observe(deps));
@@ -243,6 +247,26 @@ function putPrediction(deps: AppDeps): Handler {
 
 function cancelPrediction({ service }: AppDeps): Handler {
   return (c) => c.json({}, service.cancel(c.req.param('id') ?? '') ? 200 : 404);
+}
+
+/** The body is a picture file, the query says what becomes of it, the answer is the file that it became. */
+function createVariant({ variants, metrics }: AppDeps): Handler {
+  return async (c) => {
+    const variant = parseVariantQuery(new URL(c.req.url).searchParams);
+    const left = new AbortController();
+    const onClose = () => left.abort(new Error('the caller has left'));
+    c.env.outgoing.once('close', onClose);
+    try {
+      const file = await variants.make(c.get('body'), variant, left.signal);
+      metrics.variants.inc({ format: variant.format });
+      return c.body(new Uint8Array(file), 200, {
+        'Content-Type': MEDIA_TYPES[variant.format],
+        'Content-Digest': `sha-256=:${createHash('sha256').update(file).digest('base64')}:`,
+      });
+    } finally {
+      c.env.outgoing.off('close', onClose);
+    }
+  };
 }
 
 function shutdown({ onShutdown }: AppDeps): Handler {

@@ -71,6 +71,21 @@ export const SETTINGS = {
     fallback: '8',
     description: 'Predictions that may wait for a worker; 0 refuses as plain Cog does.',
   },
+  VARIANTS: {
+    schema: integer(1, 16),
+    fallback: '2',
+    description: 'Variants of stored pictures that are made at the same time.',
+  },
+  MAX_VARIANT_QUEUE: {
+    schema: integer(0, 1024),
+    fallback: '32',
+    description: 'Variants that may wait; further ones are refused.',
+  },
+  VARIANT_DEADLINE_MS: {
+    schema: integer(100, 60_000),
+    fallback: '5000',
+    description: 'Longest time for one variant, waiting included.',
+  },
   JOB_DEADLINE_MS: {
     schema: integer(100, 300_000),
     fallback: '60000',
@@ -179,6 +194,9 @@ export interface Config {
   readonly threads: number;
   readonly workers: number;
   readonly queueDepthMax: number;
+  readonly variantsAtOnce: number;
+  readonly variantQueueDepthMax: number;
+  readonly variantDeadlineMs: number;
   readonly jobDeadlineMs: number;
   readonly cancelGraceMs: number;
   readonly setupTimeoutMs: number;
@@ -246,6 +264,9 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     threads: read('THREADS')!,
     workers: read('WORKERS')!,
     queueDepthMax: read('MAX_QUEUE')!,
+    variantsAtOnce: read('VARIANTS')!,
+    variantQueueDepthMax: read('MAX_VARIANT_QUEUE')!,
+    variantDeadlineMs: read('VARIANT_DEADLINE_MS')!,
     jobDeadlineMs: read('JOB_DEADLINE_MS')!,
     cancelGraceMs: read('CANCEL_GRACE_MS')!,
     setupTimeoutMs: read('SETUP_TIMEOUT_MS')!,

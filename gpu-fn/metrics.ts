@@ -64,6 +64,12 @@ export function createMetrics({ queueDepth, runningCount }: Gauged) {
       labelNames: ['format'] as const,
       registers,
     }),
+    variants: new Counter({
+      name: 'variants_total',
+      help: 'Variants of stored pictures that were made, by file format',
+      labelNames: ['format'] as const,
+      registers,
+    }),
     predictionSeconds: new Histogram({
       name: 'prediction_duration_seconds',
       help: 'Time from the start on a worker to the end, by outcome',

@@ -17,6 +17,7 @@ import type { Config } from './config.ts';
 import { renderError } from './http/cog-error.ts';
 import { guardRequest } from './http/request-guard.ts';
 import { createSignatureVerifier } from './http/verify-signature.ts';
+import { VariantService } from './image/variant-service.ts';
 import type { Log } from './log.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { PredictionService, storeAsDataUri } from './predictions/prediction-service.ts';
@@ -94,6 +95,11 @@ export function createFunction(deps: FunctionDeps): GpuFunction {
   const app = createApp({
     engine,
     service,
+    variants: new VariantService({
+      slotCount: config.variantsAtOnce,
+      queueDepthMax: config.variantQueueDepthMax,
+      deadlineMs: config.variantDeadlineMs,
+    }),
     webhooks,
     metrics,
     log,
