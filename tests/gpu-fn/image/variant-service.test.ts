@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { VariantService } from '../../../gpu-fn/image/variant-service.ts';
 
 const picture = await sharp({
-  create: { width: 256, height: 256, channels: 3, background: '#a50' },
+  create: { width: 1024, height: 1024, channels: 3, background: '#a50' },
 })
   .png()
   .toBuffer();
