@@ -7,9 +7,9 @@ import { decodeBase64, parseDataUri } from '#shared/base64.ts';
 import { isErrorCode, ServiceError } from '#shared/errors.ts';
 import { sha256Hex } from '#shared/hex.ts';
 import { PREVIEW_BYTES_MAX } from '#shared/limits.ts';
+import { readPictureHeader } from '#shared/picture-header.ts';
 import type { Prediction } from '#shared/schemas/prediction.ts';
 import type { JobPreview, JobSpec, PictureEntry, Timings } from './job-protocol.ts';
-import { readPictureHeader } from '#shared/picture-header.ts';
 import type { Upstream } from './upstream.ts';
 
 export interface DrawnFile {
