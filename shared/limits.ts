@@ -43,6 +43,11 @@ export const INPUT_PICTURE_PIXELS_MAX = 4_194_304;
 export const INPUT_PICTURE_SIDE_MAX = 4096;
 /** Share of the denoising steps that redraw an input picture, when the request does not say. */
 export const STRENGTH_DEFAULT = 0.8;
+/** How strongly an edge map steers: 0 is not at all, 1 as it was trained. */
+export const CONTROL_SCALE_MAX = 2;
+/** Adapters of one request, and the largest magnitude of each one's weight. */
+export const LORAS_MAX = 4;
+export const LORA_WEIGHT_MAX = 2;
 /** Seeds are unsigned 32-bit integers. */
 export const SEED_MAX = 0xffff_ffff;
 /** Previews a caller may ask for in one stream. */

@@ -9,7 +9,7 @@ import type { ModelInfo } from '#shared/schemas/model.ts';
 import type { PredictionInput } from '#shared/schemas/prediction-input.ts';
 
 /** Fields without a default: absent means that nobody asked for it. */
-type AbsentField = 'image' | 'mask' | 'style';
+type AbsentField = 'image' | 'mask' | 'style' | 'control_image' | 'model';
 
 /** A prediction's input once every field that has a default has a value. */
 export type CompleteInput = {
@@ -54,7 +54,8 @@ export function completeInput(
     }
   }
   checkPictures(input, info);
-  const { image, mask, style, ...rest } = input;
+  checkCapabilities(input, info);
+  const { image, mask, style, control_image: controlImage, model, ...rest } = input;
   if (style != null && !info.styles?.includes(style)) {
     const names = info.styles?.join(', ') ?? '';
     throw refuse('style', names ? `must be one of ${names}` : `${info.id} has no styles`, style);
@@ -64,6 +65,12 @@ export function completeInput(
     ...(image != null && { image }),
     ...(mask != null && { mask }),
     ...(style != null && { style }),
+    ...(controlImage != null && { control_image: controlImage }),
+    ...(model != null && { model }),
+    control_scale: input.control_scale ?? 1,
+    return_edges: input.return_edges ?? false,
+    loras: input.loras ?? [],
+    decoder: input.decoder ?? 'fast',
     strength: input.strength ?? STRENGTH_DEFAULT,
     metadata: input.metadata ?? 'minimal',
     seed: input.seed ?? Math.floor(random() * (SEED_MAX + 1)),
@@ -80,6 +87,22 @@ function checkPictures(input: PredictionInput, info: ModelInfo): void {
     if (input[field] != null && !info.capabilities?.includes(field)) {
       throw refuse(field, `is not for ${info.id}, which has no VAE encoder`);
     }
+  }
+}
+
+/** What only some models can do, and how the refusal says so. */
+function checkCapabilities(input: PredictionInput, { id, capabilities = [] }: ModelInfo): void {
+  if (input.control_image != null && !capabilities.includes('control')) {
+    throw refuse('control_image', `is not for ${id}, which has no control network`);
+  }
+  if (input.return_edges === true && input.control_image == null) {
+    throw refuse('return_edges', 'needs control_image, where the edges are found');
+  }
+  if (input.loras != null && input.loras.length > 0 && !capabilities.includes('lora')) {
+    throw refuse('loras', `must be empty: ${id} takes no adapters`);
+  }
+  if (input.decoder === 'full' && !capabilities.includes('decoder')) {
+    throw refuse('decoder', `must be fast: ${id} has no other decoder`);
   }
 }
 

@@ -3,6 +3,8 @@ import * as z from 'zod';
 import { DATA_URI_CHARS_MAX, findPictureUriFault } from '../data-uri.ts';
 import {
   GUIDANCE_MAX,
+  LORA_WEIGHT_MAX,
+  LORAS_MAX,
   PROMPT_CODE_POINTS_MAX,
   SEED_MAX,
   SIDE_MAX,
@@ -10,6 +12,7 @@ import {
   SIDE_MULTIPLE,
 } from '../limits.ts';
 import { findPromptFault } from '../prompt.ts';
+import { ADAPTER_ID_PATTERN } from './model.ts';
 
 export const IMAGE_FORMATS = ['png', 'jpeg', 'webp'] as const;
 export type ImageFormat = (typeof IMAGE_FORMATS)[number];
@@ -102,3 +105,30 @@ export function pictureUriField(): z.ZodString {
     })
     .meta({ format: 'uri', maxLength: DATA_URI_CHARS_MAX });
 }
+
+const weightError = (issue: { readonly input?: unknown }) =>
+  `must be a number from -${LORA_WEIGHT_MAX} to ${LORA_WEIGHT_MAX} with at most three decimals, not ${showValue(issue.input)}`;
+
+/** One adapter of a request and how strongly it is applied. */
+export const loraField = z.strictObject({
+  id: z
+    .string({ error: (issue) => `must be a string, not ${showValue(issue.input)}` })
+    .regex(ADAPTER_ID_PATTERN, { error: 'must be the name of an adapter' }),
+  weight: z
+    .number({ error: weightError })
+    .min(-LORA_WEIGHT_MAX, { error: weightError })
+    .max(LORA_WEIGHT_MAX, { error: weightError })
+    .refine((value) => Math.abs(value * 1000 - Math.round(value * 1000)) < 1e-9, {
+      error: weightError,
+    })
+    .default(1),
+});
+export type Lora = z.infer<typeof loraField>;
+
+/** The adapters of a request, each at most once, in the order in which their updates are added. */
+export const lorasField = z
+  .array(loraField)
+  .max(LORAS_MAX, { error: `must not hold more than ${LORAS_MAX} adapters` })
+  .refine((loras) => new Set(loras.map(({ id }) => id)).size === loras.length, {
+    error: 'must not name an adapter twice',
+  });

@@ -21,8 +21,11 @@ export const SAMPLER_NAME_PATTERN = /^[a-z0-9_+-]{1,32}$/;
 /** Names of prompt styles. */
 export const STYLE_NAME_PATTERN = /^[a-z0-9-]{1,32}$/;
 
+/** Names of adapters: what requests ask for. */
+export const ADAPTER_ID_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+
 /** What a model can take beside a prompt. */
-export const CAPABILITIES = ['image', 'mask', 'control', 'lora'] as const;
+export const CAPABILITIES = ['image', 'mask', 'control', 'lora', 'decoder'] as const;
 export type Capability = (typeof CAPABILITIES)[number];
 
 const steps = z.int().min(STEPS_MIN).max(STEPS_MAX);
@@ -66,12 +69,19 @@ export const modelInfo = z
       .array(z.enum(CAPABILITIES))
       .max(CAPABILITIES.length)
       .optional()
-      .describe('image: draws from an input picture; mask: redraws a part of it'),
+      .describe(
+        'image: draws from an input picture; mask: redraws a part of it; control: follows edges; lora: takes adapters; decoder: has a second one',
+      ),
     styles: z
       .array(z.string().regex(STYLE_NAME_PATTERN))
       .max(64)
       .optional()
       .describe('Values of style'),
+    adapters: z
+      .array(z.string().regex(ADAPTER_ID_PATTERN))
+      .max(64)
+      .optional()
+      .describe('Adapters that the model comes with'),
     vocabulary: z
       .object({
         concepts: z.array(z.string()),

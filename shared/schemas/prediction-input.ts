@@ -6,6 +6,7 @@
  */
 import * as z from 'zod';
 import {
+  CONTROL_SCALE_MAX,
   IMAGES_PER_REQUEST_MAX,
   PIXELS_MAX,
   STEPS_MAX,
@@ -13,9 +14,12 @@ import {
   STRENGTH_DEFAULT,
 } from '../limits.ts';
 import {
+  booleanField,
   guidanceField,
+  hundredthsField,
   IMAGE_FORMATS,
   integerField,
+  lorasField,
   pictureUriField,
   promptField,
   seedField,
@@ -23,9 +27,10 @@ import {
   strengthField,
   wordField,
 } from './fields.ts';
-import { SAMPLER_NAME_PATTERN, STYLE_NAME_PATTERN } from './model.ts';
+import { MODEL_NAME_PATTERN, SAMPLER_NAME_PATTERN, STYLE_NAME_PATTERN } from './model.ts';
 
 export const SIZE_POLICIES = ['fit', 'exact'] as const;
+export const DECODERS = ['fast', 'full'] as const;
 export const BACKGROUNDS = ['auto', 'transparent', 'opaque'] as const;
 /** What is written into the file: the mark of a generated picture, also prompt and parameters, or nothing. */
 export const METADATA_POLICIES = ['minimal', 'full', 'none'] as const;
@@ -75,6 +80,24 @@ export const predictionInput = z
     metadata: wordField(METADATA_POLICIES)
       .nullish()
       .describe('What is written into the file. Default minimal'),
+    control_image: pictureUriField()
+      .nullish()
+      .describe('Picture whose edges the drawing follows; needs a model with control'),
+    control_scale: hundredthsField(CONTROL_SCALE_MAX)
+      .nullish()
+      .describe('How strictly to follow the edges. Default 1'),
+    return_edges: booleanField()
+      .nullish()
+      .describe('Also return the edge map that was found in control_image'),
+    loras: lorasField.nullish().describe('Adapters to apply, with weights'),
+    decoder: wordField(DECODERS)
+      .nullish()
+      .describe('full: the slower decoder of models that have one. Default fast'),
+    model: z
+      .string()
+      .regex(MODEL_NAME_PATTERN, { error: 'must be the name of a model' })
+      .nullish()
+      .describe('Model to draw with where several are served; absent is the first one'),
   })
   .refine((input) => (input.width ?? 0) * (input.height ?? 0) <= PIXELS_MAX, {
     error: `width × height must not exceed ${PIXELS_MAX} pixels`,

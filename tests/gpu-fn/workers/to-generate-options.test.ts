@@ -18,6 +18,10 @@ describe('toGenerateOptions()', () => {
     background: 'opaque',
     strength: 0.8,
     metadata: 'minimal',
+    control_scale: 1,
+    return_edges: false,
+    loras: [],
+    decoder: 'fast',
   } as const;
 
   it('renames every field that the pipeline reads', () => {

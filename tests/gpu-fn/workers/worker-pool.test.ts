@@ -50,6 +50,10 @@ function job(
     background: 'auto',
     strength: 0.8,
     metadata: 'minimal',
+    control_scale: 1,
+    return_edges: false,
+    loras: [],
+    decoder: 'fast',
     ...fields,
   };
   return { input, previewCount };

@@ -38,6 +38,15 @@ test.each([
   { style: 'Digital Art' },
   { metadata: {} },
   { metadata: 'all' },
+  { control_image: 'https://example.com/a.png' },
+  { control_scale: 2.01 },
+  { control_scale: 0.125 },
+  { loras: [{ id: '../a', weight: 1 }] },
+  { loras: [{ id: 'a', weight: 2.001 }] },
+  { loras: [{ id: 'a', weight: 1.0001 }] },
+  { loras: [{ id: 'a' }, { id: 'a' }] },
+  { loras: ['a', 'b', 'c', 'd', 'e'].map((id) => ({ id })) },
+  { model: 'a/b/c' },
 ])('predictionInput refuses %j', (member) => {
   expect(predictionInput.safeParse({ prompt: 'a', ...member }).success).toBe(false);
 });
