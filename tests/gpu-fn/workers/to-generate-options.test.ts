@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { CompleteInput } from '../../../gpu-fn/predictions/complete-input.ts';
 import { toGenerateOptions } from '../../../gpu-fn/workers/to-generate-options.ts';
 
 describe('toGenerateOptions()', () => {
@@ -20,7 +21,7 @@ describe('toGenerateOptions()', () => {
     metadata: 'minimal',
     control_scale: 1,
     return_edges: false,
-    loras: [],
+    loras: [] as CompleteInput['loras'],
     decoder: 'fast',
   } as const;
 
