@@ -34,18 +34,19 @@ export function buildImageUrl(origin: string, id: string, options: VariantOption
   return `${origin}/i/${id}.${EXTENSIONS[format]}${toQuery({ fit, h: height, q: quality, w: width })}`;
 }
 
-/** `{origin}/prompt/{text}`: drawn when it is asked for the first time, and the same picture ever after. */
+/**
+ * `{origin}/prompt/{text}`: drawn when it is asked for the first time, and the same picture ever after.
+ *
+ * @throws {RangeError} for `.` and `..`, which no spelling keeps in a path
+ */
 export function buildPromptUrl(
   origin: string,
   prompt: string,
   options: PromptUrlOptions = {},
 ): string {
+  if (prompt === '.' || prompt === '..') throw new RangeError(`${prompt} cannot stand in a URL`);
   const { format, quality, ...rest } = options;
-  // Characters that `encodeURIComponent` leaves and that a path segment may not be made of alone.
-  const segment = encodeURIComponent(prompt).replace(/^\.+$/, (dots) =>
-    dots.replaceAll('.', '%2E'),
-  );
-  return `${origin}/prompt/${segment}${toQuery({ ...rest, fm: format, q: quality })}`;
+  return `${origin}/prompt/${encodeURIComponent(prompt)}${toQuery({ ...rest, fm: format, q: quality })}`;
 }
 
 /** Sorted by name; what is absent is left out. */
