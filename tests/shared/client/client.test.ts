@@ -52,7 +52,11 @@ async function connect(...answers: Answer[]) {
   return { server, client, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
 }
 
-const thrownBy = (work: Promise<unknown>) => work.then(expect.fail, (error: unknown) => error);
+const thrownBy = (work: Promise<unknown>) =>
+  work.then(
+    () => expect.fail('nothing was thrown'),
+    (error: unknown) => error,
+  );
 
 describe('PixartEdge.generate()', () => {
   it('posts the request as it is, with the key and a name for the call', async () => {
