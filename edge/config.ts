@@ -4,7 +4,6 @@
  * Missing protection fails closed: without keys the Worker refuses to serve, unless someone wrote `AUTH_MODE=none`.
  */
 import * as z from 'zod';
-import { API_KEY_ID_PATTERN } from '#shared/api-key.ts';
 import {
   BODY_READ_DEADLINE_MS,
   IDLE_MS_MAX,
@@ -12,28 +11,11 @@ import {
   JOB_DEADLINE_MS_MAX,
   JOB_DEADLINE_MS_MIN,
 } from '#shared/limits.ts';
+import { type KeyRecord, keyRecord, webOrigin } from '#shared/schemas/api-key.ts';
 import { VISIBILITIES } from '#shared/schemas/generate.ts';
 import { type ModelInfo, modelInfo } from '#shared/schemas/model.ts';
 import { parseSigningKeys, type SigningKey } from '#shared/signature.ts';
 import type { Env } from './env.ts';
-
-export const SCOPES = ['generate', 'read', 'admin'] as const;
-export type Scope = (typeof SCOPES)[number];
-
-/** A key as the operator configures it: never the key itself. */
-export const keyRecord = z.object({
-  id: z.string().regex(API_KEY_ID_PATTERN),
-  sha256: z.string().regex(/^[0-9a-f]{64}$/),
-  scopes: z.array(z.enum(SCOPES)).min(1).default(['generate', 'read']),
-  /** Generations per minute, and how many of them at once. */
-  rate: z.int().min(1).max(1_000_000).default(60),
-  burst: z.int().min(1).max(1_000_000).default(10),
-  account: z
-    .string()
-    .regex(/^[A-Za-z0-9._-]{1,64}$/)
-    .default('default'),
-});
-export type KeyRecord = z.infer<typeof keyRecord>;
 
 const setting = <T extends z.ZodType>(schema: T, description: string) =>
   schema.describe(description);
@@ -53,10 +35,6 @@ const json = <T extends z.ZodType>(schema: T) =>
       }
     })
     .pipe(schema);
-
-const origin = z.string().refine((text) => URL.canParse(text) && new URL(text).origin === text, {
-  error: 'must be an origin such as https://images.example',
-});
 
 export const settings = z.object({
   GPU_URL: setting(
@@ -86,7 +64,7 @@ export const settings = z.object({
   AUTH_MODE: setting(z.enum(['keys', 'none']).default('keys'), 'none serves everyone'),
   API_KEYS_BOOTSTRAP: setting(
     json(z.array(keyRecord)).default([]),
-    'Secret. JSON array of {id, sha256, scopes, rate, burst, account}',
+    'Secret. JSON array of {id, sha256, account, scopes, rate, burst, …}: keys to begin with, as in POST /v1/keys',
   ),
   GENERATIONS_PER_MINUTE: setting(
     integer(1, 1_000_000, 60),
@@ -94,15 +72,15 @@ export const settings = z.object({
   ),
   GENERATIONS_BURST: setting(integer(1, 1_000_000, 10), 'How many of them at once'),
   READS_PER_MINUTE: setting(integer(1, 10_000_000, 1200), 'Requests per minute of one key'),
-  PUBLIC_ORIGIN: setting(origin.optional(), 'Origin in absolute URLs; absent is the request’s'),
+  PUBLIC_ORIGIN: setting(webOrigin.optional(), 'Origin in absolute URLs; absent is the request’s'),
   CORS_ORIGINS: setting(
     z
       .string()
       .default('')
       .transform((text) => text.split(',').map((part) => part.trim()))
       .transform((parts) => parts.filter((part) => part !== ''))
-      .pipe(z.array(origin)),
-    'Web origins, separated by commas, whose pages may call the API',
+      .pipe(z.array(z.union([z.literal('*'), webOrigin]))),
+    'Web origins, separated by commas, whose pages may call the API; * lets each key name its own',
   ),
   CACHE_VISIBILITY_DEFAULT: setting(
     z.enum(VISIBILITIES).default('account'),
@@ -123,6 +101,10 @@ export const settings = z.object({
   BODY_DEADLINE_MS: setting(
     integer(100, 60_000, BODY_READ_DEADLINE_MS),
     'Time a caller may take to send a body',
+  ),
+  PROMPT_BLOCKLIST: setting(
+    json(z.array(z.string().min(1).max(200)).max(10_000)).default([]),
+    'JSON array of words and phrases; a prompt that holds one is refused. Empty: no policy',
   ),
   LOG_LEVEL: setting(
     z.enum(['debug', 'info', 'error', 'silent']).default('info'),
@@ -149,6 +131,7 @@ export interface Config {
   readonly jobDeadlineMs: number;
   readonly upstreamIdleMs: number;
   readonly bodyDeadlineMs: number;
+  readonly promptBlocklist: readonly string[];
   readonly logLevel: Settings['LOG_LEVEL'];
 }
 
@@ -187,6 +170,7 @@ export function parseConfig(env: Readonly<Record<string, unknown>> | Env): Confi
     jobDeadlineMs: values.JOB_DEADLINE_MS,
     upstreamIdleMs: values.UPSTREAM_IDLE_MS,
     bodyDeadlineMs: values.BODY_DEADLINE_MS,
+    promptBlocklist: values.PROMPT_BLOCKLIST,
     logLevel: values.LOG_LEVEL,
   });
 }

@@ -24,5 +24,6 @@ export interface Env {
   readonly JOB_DEADLINE_MS?: string;
   readonly UPSTREAM_IDLE_MS?: string;
   readonly BODY_DEADLINE_MS?: string;
+  readonly PROMPT_BLOCKLIST?: string;
   readonly LOG_LEVEL?: string;
 }

@@ -45,7 +45,7 @@ function createDeps(env: Env): Deps {
     config,
     log,
     apiKeys: new ApiKeys({
-      lookUp: async (id) => env.API_KEY.getByName(id).record(id),
+      lookUp: async (id) => env.API_KEY.getByName(id).record(),
       now: Date.now,
     }),
     readLeases: new ReadLeases({

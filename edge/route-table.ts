@@ -4,7 +4,7 @@
  * Paths are matched as they arrive, undecoded: one URL has one spelling.
  */
 import { JSON_BODY_BYTES_MAX } from '#shared/limits.ts';
-import type { Scope } from './config.ts';
+import type { Scope } from '#shared/schemas/api-key.ts';
 import type { Surface } from './render-error.ts';
 
 export interface Route {

@@ -1,5 +1,5 @@
 /**
- * API keys: `pxe_sk_{id}_{secret}{crc}`.
+ * API keys: `pxe_sk_{id}_{secret}{crc}` for servers, `pxe_pk_…` for pages that anyone may read.
  *
  * Only the SHA-256 of a key is ever stored. The CRC tells a mistyped key from an unknown one without a look-up; it protects
  * nothing.
@@ -14,7 +14,11 @@ const SECRET_LENGTH = 32;
 const CRC_LENGTH = 6;
 
 export const API_KEY_ID_PATTERN = /^[a-z0-9]{12}$/;
-const API_KEY_PATTERN = /^(pxe_sk_([a-z0-9]{12})_[0-9A-Za-z]{32})([0-9A-Za-z]{6})$/;
+const API_KEY_PATTERN = /^(pxe_(?:sk|pk)_([a-z0-9]{12})_[0-9A-Za-z]{32})([0-9A-Za-z]{6})$/;
+
+/** `secret`: kept by a server. `publishable`: printed into pages, good only from the origins it lists. */
+export const API_KEY_TYPES = ['secret', 'publishable'] as const;
+export type ApiKeyType = (typeof API_KEY_TYPES)[number];
 
 export interface NewApiKey {
   /** Shown once, never stored. */
@@ -24,9 +28,16 @@ export interface NewApiKey {
   readonly sha256: string;
 }
 
-export async function createApiKey(): Promise<NewApiKey> {
-  const id = randomText(ID_ALPHABET, ID_LENGTH);
-  const body = `pxe_sk_${id}_${randomText(ALPHABET, SECRET_LENGTH)}`;
+/** @param id  of the key whose secret this replaces; absent: a new one */
+export async function createApiKey({
+  type = 'secret',
+  id = randomText(ID_ALPHABET, ID_LENGTH),
+}: {
+  readonly type?: ApiKeyType;
+  readonly id?: string;
+} = {}): Promise<NewApiKey> {
+  const prefix = type === 'secret' ? 'pxe_sk' : 'pxe_pk';
+  const body = `${prefix}_${id}_${randomText(ALPHABET, SECRET_LENGTH)}`;
   const key = body + checksum(body);
   return { key, id, sha256: await sha256Hex(key) };
 }

@@ -70,6 +70,7 @@ export const ERRORS = {
   missing_credentials: unauthorized('No API key was sent'),
   invalid_credentials: unauthorized('The API key is not valid'),
   token_expired: unauthorized('The token has expired'),
+  token_not_yet_valid: unauthorized('The token is not valid yet'),
   invalid_signature: unauthorized('The request signature is not valid'),
   clock_skew: unauthorized('The clocks of caller and server differ too much'),
   replayed: unauthorized('The signed request was sent before'),
@@ -109,6 +110,12 @@ export const ERRORS = {
   image_invalid: badValue('The input picture cannot be read'),
   image_too_many_pixels: badValue('The input picture has too many pixels'),
   image_animated: badValue('The input picture has more than one frame'),
+  moderation_blocked: {
+    status: 422,
+    title: 'The prompt is refused by the policy of this service',
+    retryable: false,
+    openai: { type: 'image_generation_user_error', code: 'moderation_blocked', status: 400 },
+  },
   idempotency_mismatch: badValue(
     'The idempotency key belongs to another request',
     'idempotency_mismatch',

@@ -18,6 +18,9 @@ export const HEADERS = {
   retryAfterMs: 'retry-after-ms',
   shouldRetry: 'x-should-retry',
   idempotencyKey: 'Idempotency-Key',
+  idempotencyReplayed: 'Idempotency-Replayed',
+  /** Which attempt of OpenAI's clients this is, from 0. */
+  retryCount: 'X-Stainless-Retry-Count',
   traceparent: 'traceparent',
 } as const;
 

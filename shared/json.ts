@@ -48,6 +48,15 @@ export function parseJsonObject(text: string, limits: JsonLimits = LIMITS): Json
   return value as JsonObject;
 }
 
+/** JSON with the members of every object in order, so that the order they came in does not matter. */
+export function sortedJson(value: unknown): string {
+  return JSON.stringify(value, (_name, member: unknown) =>
+    typeof member === 'object' && member !== null && !Array.isArray(member)
+      ? Object.fromEntries(Object.entries(member).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : member,
+  );
+}
+
 const SPACE = /[ \t\n\r]*/y;
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
 const LITERALS = [

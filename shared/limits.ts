@@ -66,6 +66,26 @@ export const IDLE_MS_MAX = 5000;
 export const RESUME_GRACE_MS = 2000;
 
 export const IDEMPOTENCY_KEY_LENGTH_MAX = 255;
+/** How long the answer to an idempotency key is kept, and how many of them for one API key. */
+export const IDEMPOTENCY_TTL_MS = 86_400_000;
+export const IDEMPOTENCY_ENTRIES_MAX = 10_000;
+/** One kept answer without its pictures, and all of one API key. */
+export const IDEMPOTENCY_RESPONSE_BYTES_MAX = 131_072;
+export const IDEMPOTENCY_BYTES_MAX = 64 * 1024 * 1024;
+/** How long a retry without an idempotency key is recognised by its body. */
+export const RETRY_WINDOW_MS = 120_000;
+
+/** Keys of one account, revoked ones that are still listed included. */
+export const API_KEYS_PER_ACCOUNT_MAX = 1000;
+/** Open streams of one key, and of one browser token. */
+export const STREAMS_PER_KEY = 8;
+export const STREAMS_PER_TOKEN = 2;
+/** Browser tokens: life, and pictures that may be drawn with one. */
+export const TOKEN_TTL_SECONDS_MAX = 300;
+export const TOKEN_GENERATIONS_MAX = 100;
+export const TOKEN_LENGTH_MAX = 2048;
+/** Days of usage that are remembered. */
+export const USAGE_DAYS_MAX = 92;
 /** Request signatures: accepted clock difference, and how long a nonce is remembered. */
 export const SIGNATURE_SKEW_MS_MAX = 60_000;
 export const NONCE_TTL_MS = 120_000;

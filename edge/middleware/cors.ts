@@ -1,5 +1,6 @@
 /**
- * Which web pages may call: those of our own origin and of `CORS_ORIGINS`; pictures are open to all.
+ * Which web pages may call: those of our own origin and of `CORS_ORIGINS`; pictures are open to all. Where that setting has a
+ * star every page may ask, and `authenticate` looks whether its key is good from there.
  *
  * A preflight carries no key and needs none. Answers never allow credentials, so cookies play no part.
  */
@@ -7,6 +8,7 @@ import type { Context, MiddlewareHandler } from 'hono';
 import { ServiceError } from '#shared/errors.ts';
 import type { AppEnv } from '../app-env.ts';
 import type { Config } from '../config.ts';
+import { mayCall } from '../request-origin.ts';
 
 const EXPOSED = [
   'x-request-id',
@@ -67,13 +69,12 @@ export function cors(
 function allowedOrigin(
   c: Context<AppEnv>,
   origin: string | undefined,
-  { corsOrigins, publicOrigin }: Pick<Config, 'corsOrigins' | 'publicOrigin'>,
+  config: Pick<Config, 'corsOrigins' | 'publicOrigin'>,
 ): string | undefined {
   // The same for every asker, so that shared caches need not tell them apart.
   if (c.var.route?.anyOrigin === true) return '*';
   if (origin === undefined) return undefined;
-  const own = publicOrigin ?? new URL(c.req.url).origin;
-  return origin === own || corsOrigins.includes(origin) ? origin : undefined;
+  return mayCall(origin, c.req.url, config) ? origin : undefined;
 }
 
 function preflightHeaders(c: Context<AppEnv>): [string, string][] {

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { createApiKey } from '#shared/api-key.ts';
 import type { ServiceError } from '#shared/errors.ts';
 import { ApiKeys } from '../../edge/api-keys.ts';
-import type { KeyRecord } from '../../edge/config.ts';
+import type { KeyRecord } from '#shared/schemas/api-key.ts';
 
 async function setUp() {
   const { key, id, sha256 } = await createApiKey();
