@@ -21,6 +21,7 @@ import { loadConfig } from './config.ts';
 import type { Env } from './env.ts';
 import { type Begun, IdempotencyLog, type KeptResponse } from './idempotency-log.ts';
 import { Lru } from './lru.ts';
+import type { PayingToken } from './paying-token.ts';
 import { type SlotWish, StreamSlots } from './stream-slots.ts';
 import {
   type BucketLimits,
@@ -37,14 +38,6 @@ export interface TakeResult extends BucketView {
   readonly revoked: boolean;
   /** Which other limit than the rate refused it. */
   readonly exhausted?: 'quota' | 'token' | undefined;
-}
-
-/** A browser token, as far as it limits what is drawn with it. */
-export interface PayingToken {
-  readonly id: string;
-  readonly generations: number;
-  /** Unix milliseconds. */
-  readonly expiresMs: number;
 }
 
 /** A key as the isolates know it. */

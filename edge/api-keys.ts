@@ -11,9 +11,10 @@ import { ServiceError } from '#shared/errors.ts';
 import { decodeHex, equalBytes, sha256 } from '#shared/hex.ts';
 import { STREAMS_PER_KEY } from '#shared/limits.ts';
 import type { Scope } from '#shared/schemas/api-key.ts';
-import type { KnownKey, PayingToken } from './api-key.ts';
+import type { KnownKey } from './api-key.ts';
 import { parseToken, verifyToken } from './browser-token.ts';
 import { Lru } from './lru.ts';
+import type { PayingToken } from './paying-token.ts';
 import type { BucketLimits } from './token-bucket.ts';
 
 export type CallerKind = 'secret' | 'publishable' | 'token' | 'anonymous';

@@ -1,9 +1,12 @@
 /** What the app is built from, and what its middleware hands on. */
 import type { ApiKeys, Caller } from './api-keys.ts';
 import type { Config } from './config.ts';
+import type { Idempotency } from './idempotency.ts';
 import type { ImageStore } from './image-store.ts';
 import type { JobNamespace } from './jobs.ts';
 import type { Log } from './log.ts';
+import type { OpenStreams } from './open-streams.ts';
+import type { PromptPolicy } from './prompt-policy.ts';
 import type { ReadLeases, ReadView } from './read-leases.ts';
 import type { Surface } from './render-error.ts';
 import type { Route } from './route-table.ts';
@@ -17,6 +20,9 @@ export interface Deps {
   readonly readLeases: ReadLeases;
   readonly images: ImageStore;
   readonly jobs: JobNamespace;
+  readonly idempotency: Idempotency;
+  readonly streams: OpenStreams;
+  readonly promptPolicy: PromptPolicy;
   readonly isUpstreamReady: () => Promise<boolean>;
   /** Files of the page; absent where none are bound. */
   readonly assets: ((request: Request) => Promise<Response>) | undefined;

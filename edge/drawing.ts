@@ -16,6 +16,7 @@ import {
   planGeneration,
   toPredictionInput,
 } from './generation.ts';
+import { seedOf } from './idempotency.ts';
 import { Lru } from './lru.ts';
 import {
   type BegunPicture,
@@ -28,7 +29,7 @@ import { type BucketState, viewBucket } from './token-bucket.ts';
 
 /** Who asks, how, and what is to be told to whom. */
 export interface DrawingOptions {
-  readonly caller: Pick<Caller, 'keyId' | 'account' | 'limits'>;
+  readonly caller: Pick<Caller, 'keyId' | 'account' | 'limits' | 'models' | 'token'>;
   readonly wish: CacheWish;
   /** Members of the body that the schema does not list. */
   readonly unknownNames: readonly string[];
@@ -36,6 +37,8 @@ export interface DrawingOptions {
   readonly isNewEachTime: boolean;
   /** Whether the caller can come back: then the work goes on for a moment without followers. */
   readonly resumable: boolean;
+  /** What all chance of this request comes out of, so that another attempt draws the same; absent: any. */
+  readonly salt?: string | undefined;
   /** Whether the bytes of the pictures are wanted, or only their digests. */
   readonly wantsBytes: boolean;
   /** Previews wanted of each picture. */
@@ -58,7 +61,11 @@ export interface Drawing {
   /** Aborted when the caller has left or one picture of several has failed: ends whatever was begun. */
   readonly controller: AbortController;
   /** Looks the picture up, or has it drawn. */
-  readonly begin: (picture: PlannedPicture) => Promise<BegunPicture>;
+  readonly begin: (
+    picture: PlannedPicture,
+    /** Runs before it is drawn, or joined; not when it is in the store. */
+    beforeDrawing?: () => Promise<void>,
+  ) => Promise<BegunPicture>;
 }
 
 /** Pictures of one request that are drawn at the same time: half of the function's queue. */
@@ -66,37 +73,51 @@ const CONCURRENCY_MAX = 4;
 const BUDGETS_MAX = 10_000;
 
 export class Drawings {
-  readonly #deps: Pick<Deps, 'config' | 'randomSeed' | 'now'>;
+  readonly #deps: Pick<Deps, 'config' | 'randomSeed' | 'now' | 'promptPolicy'>;
   readonly #pictures: Pictures;
   /** What this isolate last heard of each key's budget, for answers that ask nobody. */
   readonly #budgets = new Lru<BucketState>({ countMax: BUDGETS_MAX });
 
-  constructor(deps: Pick<Deps, 'config' | 'images' | 'jobs' | 'randomSeed' | 'now'>) {
+  constructor(
+    deps: Pick<Deps, 'config' | 'images' | 'jobs' | 'randomSeed' | 'now' | 'promptPolicy'>,
+  ) {
     this.#deps = deps;
     this.#pictures = new Pictures({ images: deps.images, jobs: deps.jobs });
   }
 
-  /** @throws {ServiceError} `model_not_found` or `invalid_parameter`, naming the field */
+  /**
+   * @throws {ServiceError} `model_not_found` or `invalid_parameter`, naming the field; `scope_denied` where the key may not use
+   *   the model; `moderation_blocked`
+   */
   plan(
     request: GenerateRequest,
     { caller, unknownNames }: Pick<DrawingOptions, 'caller' | 'unknownNames'>,
   ): GenerationPlan {
-    const { config } = this.#deps;
-    return planGeneration(request, { config, account: caller.account, unknownNames });
+    const { config, promptPolicy } = this.#deps;
+    const plan = planGeneration(request, { config, account: caller.account, unknownNames });
+    if (caller.models?.includes(plan.model.id) === false) {
+      throw new ServiceError('scope_denied', {
+        detail: `The key may not draw with ${plan.model.id}.`,
+        param: 'model',
+      });
+    }
+    promptPolicy.check(plan.base.prompt);
+    return plan;
   }
 
   async prepare(plan: GenerationPlan, options: DrawingOptions): Promise<Drawing> {
     const { config, randomSeed, now } = this.#deps;
-    const { caller, wish } = options;
+    const { caller, wish, salt } = options;
+    const drawSeed = salt === undefined ? randomSeed : () => seedOf(salt);
     const drawsAgain = wish.reload || wish.noStore || options.isNewEachTime;
-    const planned = await listPictures(plan, { randomSeed: drawsAgain ? randomSeed : undefined });
+    const planned = await listPictures(plan, { randomSeed: drawsAgain ? drawSeed : undefined });
 
-    const { keyId, limits } = caller;
+    const { keyId, limits, token } = caller;
     const known = this.#budgets.get(keyId);
     if (known !== undefined) options.onBudget?.({ limits, ...viewBucket(known, limits, now()) });
 
     const controller = new AbortController();
-    const begin = (picture: PlannedPicture) =>
+    const begin: Drawing['begin'] = (picture, beforeDrawing) =>
       this.#pictures.begin({
         spec: {
           cacheKey: picture.cacheKey,
@@ -108,10 +129,13 @@ export class Drawings {
           resumable: options.resumable,
           keyId,
           limits,
+          token,
           requestId: options.requestId,
           traceparent: options.traceparent,
         },
         wish,
+        privateName: salt === undefined ? undefined : `${salt}-${picture.index}`,
+        beforeDrawing,
         wantsBytes: options.wantsBytes,
         signal: controller.signal,
         waitUntil: options.waitUntil,

@@ -10,13 +10,10 @@ import { ServiceError } from '#shared/errors.ts';
 import { HEADERS, MEDIA_TYPES } from '#shared/headers.ts';
 import { sha256Hex } from '#shared/hex.ts';
 import { sortedJson } from '#shared/json.ts';
-import {
-  HEARTBEAT_MS,
-  IDEMPOTENCY_KEY_LENGTH_MAX,
-  IDEMPOTENCY_RESPONSE_BYTES_MAX,
-} from '#shared/limits.ts';
+import { HEARTBEAT_MS, IDEMPOTENCY_RESPONSE_BYTES_MAX } from '#shared/limits.ts';
 import { encodeSseEvent, SseDecoder } from '#shared/sse.ts';
 import type { Caller } from './api-keys.ts';
+import { parseIdempotencyKey } from './idempotency-key.ts';
 import type { Begun, KeptResponse } from './idempotency-log.ts';
 import type { KeyNamespace, KeyObject } from './key-objects.ts';
 
@@ -183,22 +180,6 @@ export class Idempotency {
     const headers = { ...response.headers, [HEADERS.idempotencyReplayed]: 'true' };
     return new Response(body, { status: response.status, headers });
   }
-}
-
-/**
- * The value of `Idempotency-Key`, quoted or bare; undefined where there is none.
- *
- * @throws {ServiceError} `invalid_idempotency_key`
- */
-export function parseIdempotencyKey(header: string | undefined): string | undefined {
-  if (header === undefined) return undefined;
-  const key = /^"(.*)"$/.exec(header)?.[1] ?? header;
-  if (!/^[\x21-\x7e]+$/.test(key) || key.length > IDEMPOTENCY_KEY_LENGTH_MAX) {
-    throw new ServiceError('invalid_idempotency_key', {
-      detail: `An idempotency key has 1 to ${IDEMPOTENCY_KEY_LENGTH_MAX} visible ASCII characters.`,
-    });
-  }
-  return key;
 }
 
 /** A seed out of a salt. */

@@ -5,8 +5,11 @@ import { createApp } from './app.ts';
 import type { AppEnv, Deps } from './app-env.ts';
 import { ConfigError, loadConfig } from './config.ts';
 import type { Env } from './env.ts';
+import { Idempotency } from './idempotency.ts';
 import { ImageStore } from './image-store.ts';
 import { createLog } from './log.ts';
+import { OpenStreams } from './open-streams.ts';
+import { createPromptPolicy } from './prompt-policy.ts';
 import { ReadLeases } from './read-leases.ts';
 import { Upstream } from './upstream.ts';
 
@@ -41,6 +44,11 @@ function createDeps(env: Env): Deps {
     now: Date.now,
     random: Math.random,
   });
+  const images = new ImageStore({
+    bucket: env.IMAGES,
+    cache: config.cacheApi ? caches.default : undefined,
+    log,
+  });
   return {
     config,
     log,
@@ -53,12 +61,14 @@ function createDeps(env: Env): Deps {
       take: async (keyId, limits, want) => env.API_KEY.getByName(keyId).takeReads(limits, want),
       now: Date.now,
     }),
-    images: new ImageStore({
-      bucket: env.IMAGES,
-      cache: config.cacheApi ? caches.default : undefined,
-      log,
-    }),
+    images,
     jobs: env.JOB,
+    idempotency: new Idempotency({
+      keys: env.API_KEY,
+      readPicture: (digest, waitUntil) => images.readImage(digest, waitUntil),
+    }),
+    streams: new OpenStreams(env.API_KEY),
+    promptPolicy: createPromptPolicy(config.promptBlocklist),
     isUpstreamReady: () => upstream.isReady(),
     assets: assets === undefined ? undefined : (request) => assets.fetch(request),
     now: Date.now,

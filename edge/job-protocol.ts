@@ -9,6 +9,7 @@ import type { ErrorCode } from '#shared/errors.ts';
 import type { ImageFormat } from '#shared/schemas/fields.ts';
 import type { PredictionInput } from '#shared/schemas/prediction-input.ts';
 import type { Warning } from '#shared/schemas/problem.ts';
+import type { PayingToken } from './paying-token.ts';
 import type { BucketLimits, BucketView } from './token-bucket.ts';
 
 /** Everything an execution needs; it outlives the request that ordered it. */
@@ -30,6 +31,8 @@ export interface JobSpec {
   /** Key that pays for an execution. */
   readonly keyId: string;
   readonly limits: BucketLimits;
+  /** Browser token of that key that the order came with. */
+  readonly token?: PayingToken | undefined;
   readonly requestId: string;
   readonly traceparent?: string | undefined;
 }

@@ -11,6 +11,7 @@ import { ERRORS, ServiceError } from '#shared/errors.ts';
 import { MEDIA_TYPES } from '#shared/headers.ts';
 import { RESUME_GRACE_MS } from '#shared/limits.ts';
 import { encodeSseComment, encodeSseEvent } from '#shared/sse.ts';
+import type { TakeResult } from './api-key.ts';
 import { type Config, loadConfig } from './config.ts';
 import type { Env } from './env.ts';
 import { type DrawnFile, execute } from './execution.ts';
@@ -141,8 +142,8 @@ export class Job extends DurableObject<Env> {
       const replay = this.#replay(order.from);
       if (replay !== undefined) return { head: { role: 'late' }, stream: replay };
     }
-    const { keyId, limits } = order.spec;
-    const budget = await this.env.API_KEY.getByName(keyId).takeGeneration(limits);
+    const { keyId, limits, token } = order.spec;
+    const budget = await this.env.API_KEY.getByName(keyId).takeGeneration(limits, token);
     if (budget.taken === 0) return refuse({ failure: refusedBudget(budget, order.spec), budget });
     const execution = this.#start(order.spec, 1);
     const head: JobHead = { role: 'leader', budget: toView(budget) };
@@ -222,6 +223,7 @@ export class Job extends DurableObject<Env> {
     if (this.#running === execution) this.#running = undefined;
     const event: JobEvent = { type: 'completed', ...result };
     followers.finish(stored ? encode(toFrame(seq, event)) : inlineFrame);
+    this.#settle(execution, 'completed');
     this.#log.info('job.completed', {
       ...this.#fields(execution),
       digest: entry.digest,
@@ -260,6 +262,7 @@ export class Job extends DurableObject<Env> {
     const event: JobEvent = { type: 'failed', ...failure };
     const seq = frames.length + 1;
     followers.finish(encode(toFrame(seq, event)));
+    this.#settle(execution, left ? 'canceled' : 'failed');
     if (left) {
       this.#log.info('job.abandoned', this.#fields(execution));
       if (this.#latest === execution) await this.#forget();
@@ -310,6 +313,15 @@ export class Job extends DurableObject<Env> {
     else execution.grace = setTimeout(stop, RESUME_GRACE_MS);
   }
 
+  /** Writes the execution down with the key that paid for it. */
+  #settle({ spec, startedMs }: Execution, outcome: 'completed' | 'failed' | 'canceled'): void {
+    const key = this.env.API_KEY.getByName(spec.keyId);
+    const told = key.settle(outcome, Date.now() - startedMs);
+    this.ctx.waitUntil(
+      told.catch((error: unknown) => this.#log.error('usage.lost', { key_id: spec.keyId }, error)),
+    );
+  }
+
   async #forget(): Promise<void> {
     this.#unstored = undefined;
     await this.#events.clear();
@@ -333,11 +345,16 @@ function toFailed(error: unknown): JobFailed {
   return { code, detail, param, retryAfterMs };
 }
 
-function refusedBudget(
-  budget: BucketView & { readonly revoked: boolean },
-  { limits }: JobSpec,
-): JobFailed {
+function refusedBudget(budget: TakeResult, { limits, token }: JobSpec): JobFailed {
   if (budget.revoked) return toFailed(new ServiceError('invalid_credentials'));
+  if (budget.exhausted === 'quota') {
+    const detail = 'The quota of this key is used up.';
+    return toFailed(new ServiceError('quota_exhausted', { detail }));
+  }
+  if (budget.exhausted === 'token') {
+    const detail = `At most ${token?.generations} pictures may be drawn with this token.`;
+    return toFailed(new ServiceError('quota_exhausted', { detail }));
+  }
   const detail = `This key may start ${limits.rate} generations a minute, ${limits.burst} at once.`;
   return { code: 'rate_limited', detail, retryAfterMs: budget.nextMs };
 }

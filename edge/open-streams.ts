@@ -17,8 +17,11 @@ export interface OpenStreamOptions {
   readonly waitUntil: (work: Promise<unknown>) => void;
 }
 
-export interface OpenStream {
-  release(): void;
+/** The place of one stream: taken when there is something to wait for, given back when the stream ends. */
+export interface StreamPlace {
+  /** @throws {ServiceError} `too_many_streams`, `invalid_credentials` or `auth_unavailable` */
+  readonly take: () => Promise<void>;
+  readonly release: () => void;
 }
 
 export class OpenStreams {
@@ -28,10 +31,22 @@ export class OpenStreams {
     this.#keys = keys;
   }
 
-  /** @throws {ServiceError} `too_many_streams`, `invalid_credentials` or `auth_unavailable` */
-  async open(caller: Caller, options: OpenStreamOptions): Promise<OpenStream> {
+  place(caller: Caller, options: OpenStreamOptions): StreamPlace {
+    let isTaken = false;
+    let release: (() => void) | undefined;
+    return {
+      take: async () => {
+        if (isTaken) return;
+        isTaken = true;
+        release = await this.#open(caller, options);
+      },
+      release: () => release?.(),
+    };
+  }
+
+  async #open(caller: Caller, options: OpenStreamOptions): Promise<() => void> {
     const { streams, token, keyId } = caller;
-    if (streams === undefined) return { release: () => undefined };
+    if (streams === undefined) return () => undefined;
     const wish: SlotWish = {
       id: crypto.randomUUID(),
       countMax: streams,
@@ -62,17 +77,11 @@ export class OpenStreams {
         () => undefined,
       );
     }, RENEW_MS);
-    return {
-      release: () => {
-        clearInterval(timer);
-        // Unheard, it is free after its lease.
-        options.waitUntil(
-          this.#keys
-            .getByName(keyId)
-            .releaseStream(wish.id)
-            .catch(() => undefined),
-        );
-      },
+    return () => {
+      clearInterval(timer);
+      const released = this.#keys.getByName(keyId).releaseStream(wish.id);
+      // Unheard, it is free after its lease.
+      options.waitUntil(released.catch(() => undefined));
     };
   }
 }

@@ -22,6 +22,10 @@ export interface CacheWish {
 export interface PictureRequest {
   readonly spec: JobSpec;
   readonly wish: CacheWish;
+  /** Name of the object that draws what must not be kept; absent: any. */
+  readonly privateName?: string | undefined;
+  /** Runs before an object is asked to draw. */
+  readonly beforeDrawing?: (() => Promise<void>) | undefined;
   /** Whether the bytes are wanted, or only their digest. */
   readonly wantsBytes: boolean;
   readonly signal: AbortSignal;
@@ -70,6 +74,7 @@ export class Pictures {
       if (cached !== undefined) return { outcome: 'hit', items: once(cached) };
     }
     if (wish.onlyIfCached) throw new ServiceError('not_cached');
+    await request.beforeDrawing?.();
     const job = await this.#open(request, wish.reload);
     const outcome = OUTCOMES[job.head.role];
     return { outcome, items: this.#follow(request, job) };
@@ -90,11 +95,11 @@ export class Pictures {
   }
 
   #open(request: PictureRequest, fresh: boolean): Promise<OpenJob> {
-    const { spec, signal, onBudget, wantsBytes } = request;
+    const { spec, signal, onBudget, wantsBytes, privateName } = request;
     return openJob(this.#jobs, {
       order: { spec, from: 0, fresh, inline: wantsBytes },
       // What must not be kept is drawn by an object of its own, so that nobody can join it.
-      name: spec.store ? spec.cacheKey : crypto.randomUUID(),
+      name: spec.store ? spec.cacheKey : (privateName ?? crypto.randomUUID()),
       signal,
       onBudget,
     });

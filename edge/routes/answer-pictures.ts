@@ -1,5 +1,6 @@
 /** Pictures in OpenAI's shape, as one JSON answer or as a stream of events: for the routes under `/v1/images/`. */
 import type { Context } from 'hono';
+import { ServiceError } from '#shared/errors.ts';
 import { HEADERS, MEDIA_TYPES } from '#shared/headers.ts';
 import type { CompletedEvent, PartialImageEvent } from '#shared/schemas/event.ts';
 import { FILE_EXTENSIONS, type ImagesResponse, type Usage } from '#shared/schemas/image.ts';
@@ -13,7 +14,7 @@ import type { Timings } from '../job-protocol.ts';
 import type { BegunPicture, Picture } from '../pictures.ts';
 import { toErrorEvent, toServiceError } from '../render-error.ts';
 
-type AnswerDeps = Pick<Deps, 'config' | 'log' | 'now'>;
+type AnswerDeps = Pick<Deps, 'config' | 'log' | 'now' | 'streams'>;
 
 /** A drawing and the request that it answers. */
 interface Task extends Drawing {
@@ -77,10 +78,22 @@ async function answerJson(task: Task, deps: AnswerDeps): Promise<Response> {
 
 async function answerStream(task: Task, deps: AnswerDeps): Promise<Response> {
   const { c, plan, planned, controller } = task;
-  // What is refused before the first byte is refused with a status.
-  const first = await task.begin(planned[0]!);
+  const place = deps.streams.place(c.var.caller, {
+    onOver: (error) => controller.abort(error),
+    waitUntil: (work) => c.executionCtx.waitUntil(work),
+  });
+  const placed: Task = { ...task, begin: (picture) => task.begin(picture, place.take) };
+  let first: BegunPicture;
+  try {
+    // What is refused before the first byte is refused with a status.
+    first = await placed.begin(planned[0]!);
+  } catch (error) {
+    place.release();
+    throw error;
+  }
   c.set('logFields', { ...drawingFields(task, [first.outcome]), stream: true });
-  return new Response(toByteStream(streamFrames(task, first, deps), controller), {
+  const frames = streamFrames(placed, first, deps, place.release);
+  return new Response(toByteStream(frames, controller), {
     headers: {
       'Content-Type': `${MEDIA_TYPES.eventStream}; charset=utf-8`,
       'Cache-Control': 'no-store, no-transform',
@@ -96,6 +109,7 @@ async function* streamFrames(
   task: Task,
   first: BegunPicture,
   deps: AnswerDeps,
+  onEnd: () => void,
 ): AsyncGenerator<string, void, undefined> {
   const { c, plan, planned, controller } = task;
   const { requestId, times } = c.var;
@@ -119,7 +133,8 @@ async function* streamFrames(
       }
     }
   } catch (error) {
-    if (controller.signal.aborted) {
+    // Aborted by us for a reason that the caller has to hear, or by a caller who has left.
+    if (controller.signal.aborted && !(controller.signal.reason instanceof ServiceError)) {
       code = 'client_closed';
       return;
     }
@@ -130,6 +145,7 @@ async function* streamFrames(
     }
     yield encodeSseEvent({ event: 'error', data: JSON.stringify(toErrorEvent(known, requestId)) });
   } finally {
+    onEnd();
     if (code === undefined && completed < planned.length) code = 'client_closed';
     deps.log.info('stream.completed', {
       request_id: requestId,

@@ -1,15 +1,15 @@
 /** `POST /v1/images/generations`: OpenAI's shape, as JSON or as a stream of events. */
 import type { Handler } from 'hono';
 import { ServiceError } from '#shared/errors.ts';
-import { HEADERS } from '#shared/headers.ts';
 import { generateRequest } from '#shared/schemas/generate.ts';
 import type { AppEnv, Deps } from '../app-env.ts';
 import { parseCacheWish } from '../cache-wish.ts';
 import type { Drawings } from '../drawing.ts';
 import { findUnknownNames } from '../generation.ts';
-import { checkIdempotencyKey } from '../idempotency-key.ts';
+import type { NamedRequest } from '../idempotency.ts';
 import { parseRequest } from '../parse-request.ts';
 import { readJsonBody } from '../read-body.ts';
+import { rawPath } from '../request-path.ts';
 import { answerPictures } from './answer-pictures.ts';
 
 export function generations(deps: Deps, drawings: Drawings): Handler<AppEnv> {
@@ -30,20 +30,35 @@ export function generations(deps: Deps, drawings: Drawings): Handler<AppEnv> {
         param: 'response_format',
       });
     }
-    const drawing = await drawings.prepare(plan, {
+    const waitUntil = (work: Promise<unknown>) => c.executionCtx.waitUntil(work);
+    const named: NamedRequest = {
       caller,
-      wish,
-      unknownNames,
-      isNewEachTime: false,
-      resumable: checkIdempotencyKey(c.req.header(HEADERS.idempotencyKey)),
-      wantsBytes: plan.responseFormat === 'b64_json' || plan.stream,
-      previews: plan.stream ? plan.partialImages : 0,
-      requestId,
-      traceparent,
-      waitUntil: (work) => c.executionCtx.waitUntil(work),
-      onBudget: (view) => c.set('generations', view),
-      onLookUp: (work) => times.measure('cache', work),
+      request: c.req.raw,
+      path: rawPath(c.req.url),
+      body,
+      isStream: plan.stream,
+      keeps: !wish.noStore,
+      isRandom: wish.noStore || (wish.reload && plan.seed === undefined),
+      deadlineMs: config.jobDeadlineMs,
+      waitUntil,
+    };
+    return deps.idempotency.run(named, async ({ resumable, salt }) => {
+      const drawing = await drawings.prepare(plan, {
+        caller,
+        wish,
+        unknownNames,
+        isNewEachTime: false,
+        resumable,
+        salt,
+        wantsBytes: plan.responseFormat === 'b64_json' || plan.stream,
+        previews: plan.stream ? plan.partialImages : 0,
+        requestId,
+        traceparent,
+        waitUntil,
+        onBudget: (view) => c.set('generations', view),
+        onLookUp: (work) => times.measure('cache', work),
+      });
+      return answerPictures(drawing, c, deps);
     });
-    return answerPictures(drawing, c, deps);
   };
 }

@@ -4,8 +4,12 @@ import { ApiKeys } from '../../edge/api-keys.ts';
 import { createApp } from '../../edge/app.ts';
 import type { AppEnv, Deps } from '../../edge/app-env.ts';
 import { type Config, parseConfig } from '../../edge/config.ts';
+import { Idempotency } from '../../edge/idempotency.ts';
 import { ImageStore } from '../../edge/image-store.ts';
+import type { KeyNamespace } from '../../edge/key-objects.ts';
 import { createLog } from '../../edge/log.ts';
+import { OpenStreams } from '../../edge/open-streams.ts';
+import { createPromptPolicy } from '../../edge/prompt-policy.ts';
 import { ReadLeases } from '../../edge/read-leases.ts';
 import { MODEL } from './model.ts';
 
@@ -63,6 +67,19 @@ export function testConfig(settings: Record<string, string> = {}): Config {
   });
 }
 
+/** Keys that name nothing, hold every stream and are never over. */
+const KEYS: KeyNamespace = {
+  getByName: () => ({
+    holdStream: async () => ({ held: true, isOver: false }),
+    releaseStream: async () => undefined,
+    beginNamed: async () => ({ state: 'new', salt: '0'.repeat(32) }),
+    renewNamed: async () => undefined,
+    finishNamed: async () => undefined,
+    waitForNamed: async () => undefined,
+    saltOf: async () => '0'.repeat(32),
+  }),
+};
+
 export interface TestApp {
   readonly app: Hono<AppEnv>;
   readonly bucket: MemoryBucket;
@@ -107,6 +124,9 @@ export function createTestApp({
         fetch: () => Promise.reject(new Error('no job was expected')),
       }),
     },
+    idempotency: new Idempotency({ keys: KEYS, readPicture: async () => undefined }),
+    streams: new OpenStreams(KEYS),
+    promptPolicy: createPromptPolicy(config.promptBlocklist),
     isUpstreamReady: async () => true,
     assets: undefined,
     now: Date.now,

@@ -42,7 +42,7 @@ export async function startEdge({
       MODELS: JSON.stringify([MODEL]),
       GPU_SIGNING_KEY: SIGNING_KEY,
       API_KEYS_BOOTSTRAP: JSON.stringify([
-        { id, sha256, scopes: ['generate', 'read'], rate, burst },
+        { id, sha256, scopes: ['generate', 'read'], rate, burst, streams: 10_000 },
       ]),
       READS_PER_MINUTE: '1000000',
       ...bindings,
