@@ -3,6 +3,7 @@ import type { ApiKeys, Caller } from './api-keys.ts';
 import type { Config } from './config.ts';
 import type { Idempotency } from './idempotency.ts';
 import type { ImageStore } from './image-store.ts';
+import type { Delivery, DeliveryOutcome } from './job-protocol.ts';
 import type { JobNamespace } from './jobs.ts';
 import type { Log } from './log.ts';
 import type { OpenStreams } from './open-streams.ts';
@@ -24,6 +25,8 @@ export interface Deps {
   readonly streams: OpenStreams;
   readonly promptPolicy: PromptPolicy;
   readonly isUpstreamReady: () => Promise<boolean>;
+  /** Tells a job, by the name of its object, of a verified webhook. */
+  readonly deliver: (jobName: string, delivery: Delivery) => Promise<DeliveryOutcome>;
   /** Files of the page; absent where none are bound. */
   readonly assets: ((request: Request) => Promise<Response>) | undefined;
   readonly now: () => number;

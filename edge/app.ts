@@ -21,6 +21,7 @@ import { images } from './routes/images.ts';
 import { listModels, retrieveModel } from './routes/models.ts';
 import { openapi } from './routes/openapi.ts';
 import { page } from './routes/page.ts';
+import { replicateHook } from './routes/replicate-hook.ts';
 
 export function createApp(deps: Deps): Hono<AppEnv> {
   const { config, log } = deps;
@@ -36,6 +37,7 @@ export function createApp(deps: Deps): Hono<AppEnv> {
   app.get('/readyz', readyz(deps));
   app.get('/openapi.json', openapi(deps));
   app.get('/i/:name', images(deps));
+  app.post('/hooks/replicate', replicateHook(deps));
 
   app.use('/v1/*', authenticate(config, deps.apiKeys), readLease(deps.readLeases));
   app.post('/v1/images/generations', generations(deps, drawings));

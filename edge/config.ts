@@ -16,6 +16,7 @@ import { VISIBILITIES } from '#shared/schemas/generate.ts';
 import { type ModelInfo, modelInfo } from '#shared/schemas/model.ts';
 import { parseSigningKeys, type SigningKey } from '#shared/signature.ts';
 import type { Env } from './env.ts';
+import { parseWebhookSecrets } from './upstreams/webhook-signature.ts';
 
 const setting = <T extends z.ZodType>(schema: T, description: string) =>
   schema.describe(description);
@@ -36,6 +37,32 @@ const json = <T extends z.ZodType>(schema: T) =>
     })
     .pipe(schema);
 
+/** One upstream as the operator configures it. */
+const upstreamBase = {
+  name: z.string().regex(/^[a-z0-9-]{1,32}$/),
+  /** Lower ones are asked first. */
+  priority: z.int().min(0).max(1000).default(0),
+  /** Ids of `MODELS`; absent: all of them. */
+  models: z.array(z.string()).min(1).optional(),
+};
+const cogUpstream = z.strictObject({
+  ...upstreamBase,
+  url: z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/\/+$/, '')),
+  /** Id of the key in `GPU_SIGNING_KEY` that signs; absent: the first. */
+  signing_key: z.string().optional(),
+});
+const replicateUpstream = z.strictObject({
+  ...upstreamBase,
+  replicate: z.string().regex(/^[a-z0-9._-]+\/[a-z0-9._-]+(?::[0-9a-f]{64})?$/i),
+  /** Members of the input to set, or with null to leave out. */
+  input: z.record(z.string(), z.json()).default({}),
+});
+const upstreamList = z
+  .array(z.union([cogUpstream, replicateUpstream]))
+  .min(1)
+  .max(16);
+export type UpstreamConfig = z.infer<typeof upstreamList>[number];
+
 export const settings = z.object({
   GPU_URL: setting(
     z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/\/+$/, '')),
@@ -54,6 +81,35 @@ export const settings = z.object({
       })
       .optional(),
     'Secret. Signs requests to the function: secret or id:secret; the first of several signs',
+  ),
+  UPSTREAMS: setting(
+    json(upstreamList).optional(),
+    'JSON array of who draws: {name, url, signing_key} or {name, replicate, input}, each with priority and models; absent is GPU_URL for all',
+  ),
+  REPLICATE_API_TOKEN: setting(
+    z.string().min(1).optional(),
+    'Secret. Needed by upstreams on Replicate',
+  ),
+  REPLICATE_WEBHOOK_SECRET: setting(
+    z
+      .string()
+      .transform((text, context) => {
+        try {
+          return parseWebhookSecrets(text);
+        } catch (error) {
+          context.addIssue({ code: 'custom', message: (error as RangeError).message });
+          return z.NEVER;
+        }
+      })
+      .optional(),
+    'Secret. Verifies webhooks of Replicate, which need PUBLIC_ORIGIN too; several separated by commas. Absent: polling only',
+  ),
+  REPLICATE_API_URL: setting(
+    z
+      .url({ protocol: /^https?$/ })
+      .default('https://api.replicate.com/v1')
+      .transform((url) => url.replace(/\/+$/, '')),
+    'Where Replicate’s API is',
   ),
   MODELS: setting(json(z.array(modelInfo).min(1)), 'JSON array of what the function can draw with'),
   DEFAULT_MODEL: setting(z.string().optional(), 'Id of the default model; absent is the first'),
@@ -117,6 +173,14 @@ type Settings = z.infer<typeof settings>;
 export interface Config {
   readonly gpuUrl: string;
   readonly signingKey: SigningKey | undefined;
+  readonly signingKeys: readonly SigningKey[];
+  /** Preferred first. */
+  readonly upstreams: readonly UpstreamConfig[];
+  readonly replicate: {
+    readonly apiUrl: string;
+    readonly token: string | undefined;
+    readonly webhookSecrets: readonly Uint8Array<ArrayBuffer>[];
+  };
   readonly models: readonly ModelInfo[];
   readonly defaultModel: ModelInfo;
   readonly modelAliases: boolean;
@@ -156,6 +220,13 @@ export function parseConfig(env: Readonly<Record<string, unknown>> | Env): Confi
   return Object.freeze({
     gpuUrl: values.GPU_URL,
     signingKey: values.GPU_SIGNING_KEY?.[0],
+    signingKeys: values.GPU_SIGNING_KEY ?? [],
+    upstreams: orderUpstreams(values),
+    replicate: {
+      apiUrl: values.REPLICATE_API_URL,
+      token: values.REPLICATE_API_TOKEN,
+      webhookSecrets: values.REPLICATE_WEBHOOK_SECRET ?? [],
+    },
     models: values.MODELS,
     defaultModel,
     modelAliases: values.MODEL_ALIASES === 'on',
@@ -173,6 +244,29 @@ export function parseConfig(env: Readonly<Record<string, unknown>> | Env): Confi
     promptBlocklist: values.PROMPT_BLOCKLIST,
     logLevel: values.LOG_LEVEL,
   });
+}
+
+/** @throws {ConfigError} when one names a model, a key or a token that is not there */
+function orderUpstreams(values: Settings): readonly UpstreamConfig[] {
+  const { UPSTREAMS: list, GPU_URL: url, MODELS: models } = values;
+  if (list === undefined) return [{ name: 'function', priority: 0, url }];
+  const ids = models.map(({ id }) => id);
+  const problems: string[] = [];
+  const drawn = new Set(list.flatMap((upstream) => upstream.models ?? ids));
+  if (new Set(list.map(({ name }) => name)).size < list.length) problems.push('two have one name');
+  for (const id of drawn) if (!ids.includes(id)) problems.push(`${id} is not among MODELS`);
+  for (const id of ids) if (!drawn.has(id)) problems.push(`nobody draws ${id}`);
+  for (const upstream of list) {
+    if ('replicate' in upstream && values.REPLICATE_API_TOKEN === undefined) {
+      problems.push(`${upstream.name} needs REPLICATE_API_TOKEN`);
+    }
+    if ('url' in upstream && upstream.signing_key !== undefined) {
+      const isKnown = values.GPU_SIGNING_KEY?.some(({ id }) => id === upstream.signing_key);
+      if (!isKnown) problems.push(`GPU_SIGNING_KEY has no ${upstream.signing_key}`);
+    }
+  }
+  if (problems.length > 0) throw new ConfigError(`UPSTREAMS: ${problems.join(', ')}`);
+  return list.toSorted((a, b) => a.priority - b.priority);
 }
 
 let loaded: { readonly texts: readonly unknown[]; readonly config: Config } | undefined;

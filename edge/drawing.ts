@@ -122,6 +122,7 @@ export class Drawings {
         spec: {
           cacheKey: picture.cacheKey,
           input: toPredictionInput(plan, picture),
+          model: plan.model.id,
           revision: plan.model.revision,
           previews: options.previews,
           deadlineMs: options.deadlineMs ?? config.jobDeadlineMs,

@@ -9,6 +9,10 @@ export interface Env {
   readonly ASSETS?: Fetcher;
   readonly GPU_URL?: string;
   readonly GPU_SIGNING_KEY?: string;
+  readonly UPSTREAMS?: string;
+  readonly REPLICATE_API_TOKEN?: string;
+  readonly REPLICATE_WEBHOOK_SECRET?: string;
+  readonly REPLICATE_API_URL?: string;
   readonly MODELS?: string;
   readonly DEFAULT_MODEL?: string;
   readonly MODEL_ALIASES?: string;

@@ -10,7 +10,8 @@ import { PREVIEW_BYTES_MAX } from '#shared/limits.ts';
 import { readPictureHeader } from '#shared/picture-header.ts';
 import type { Prediction } from '#shared/schemas/prediction.ts';
 import type { JobPreview, JobSpec, PictureEntry, Timings } from './job-protocol.ts';
-import type { Upstream } from './upstream.ts';
+import type { PredictionNews } from './upstreams/upstream.ts';
+import type { Upstreams } from './upstreams/upstreams.ts';
 
 export interface DrawnFile {
   readonly entry: PictureEntry;
@@ -21,7 +22,14 @@ export interface DrawnFile {
 
 export interface ExecuteOptions {
   readonly id: string;
-  readonly upstream: Upstream;
+  readonly upstreams: Pick<Upstreams, 'predict'>;
+  /** Name of the job object. */
+  readonly jobName?: string | undefined;
+  readonly news?: PredictionNews | undefined;
+  /** Takes work that has to end although nobody waits for it. */
+  readonly background: (work: Promise<unknown>) => void;
+  /** What is left of the time for the picture. */
+  readonly deadlineMs: number;
   readonly now: () => number;
   readonly signal: AbortSignal;
   /** The function has taken it. */
@@ -36,15 +44,19 @@ const PREVIEW_TEXT_MAX = Math.ceil(PREVIEW_BYTES_MAX / 3) * 4 + 64;
 
 /** @throws {ServiceError}, or the reason of `signal` */
 export async function execute(spec: JobSpec, options: ExecuteOptions): Promise<DrawnFile> {
-  const { upstream, signal } = options;
+  const { upstreams, signal } = options;
   const { width, height } = spec.input;
-  const events = upstream.predict({
+  const events = upstreams.predict({
     id: options.id,
+    model: spec.model,
+    jobName: options.jobName,
+    news: options.news,
+    background: options.background,
     input: spec.input,
     previews: spec.previews,
     requestId: spec.requestId,
     traceparent: spec.traceparent,
-    deadlineMs: spec.deadlineMs,
+    deadlineMs: options.deadlineMs,
     // A file larger than its raw RGBA pixels is no picture of that size; base64 adds a third.
     recordBytesMax: Math.ceil((width * height * 4 * 4) / 3) + RECORD_OVERHEAD_BYTES,
     signal,

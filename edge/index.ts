@@ -11,7 +11,7 @@ import { createLog } from './log.ts';
 import { OpenStreams } from './open-streams.ts';
 import { createPromptPolicy } from './prompt-policy.ts';
 import { ReadLeases } from './read-leases.ts';
-import { Upstream } from './upstream.ts';
+import { loadUpstreams } from './upstreams/create-upstreams.ts';
 
 export { ApiKey } from './api-key.ts';
 export { Job } from './job.ts';
@@ -36,19 +36,12 @@ function createDeps(env: Env): Deps {
   const config = loadConfig(env);
   const log = createLog(config.logLevel);
   const { ASSETS: assets } = env;
-  const upstream = new Upstream({
-    url: config.gpuUrl,
-    signingKey: config.signingKey,
-    idleMs: config.upstreamIdleMs,
-    fetch: (request) => fetch(request),
-    now: Date.now,
-    random: Math.random,
-  });
   const images = new ImageStore({
     bucket: env.IMAGES,
     cache: config.cacheApi ? caches.default : undefined,
     log,
   });
+  const upstreams = loadUpstreams(config);
   return {
     config,
     log,
@@ -69,7 +62,8 @@ function createDeps(env: Env): Deps {
     }),
     streams: new OpenStreams(env.API_KEY),
     promptPolicy: createPromptPolicy(config.promptBlocklist),
-    isUpstreamReady: () => upstream.isReady(),
+    isUpstreamReady: () => upstreams.isReady(),
+    deliver: async (jobName, delivery) => env.JOB.getByName(jobName).deliver(delivery),
     assets: assets === undefined ? undefined : (request) => assets.fetch(request),
     now: Date.now,
     randomSeed: () => crypto.getRandomValues(new Uint32Array(1))[0]!,

@@ -20,6 +20,8 @@ export interface JobSpec {
     readonly width: number;
     readonly height: number;
   };
+  /** Id of the model that draws it. */
+  readonly model: string;
   /** Revision that has to draw it. */
   readonly revision: string;
   readonly previews: number;
@@ -115,6 +117,18 @@ export interface JobRefusal {
   readonly failure: JobFailed;
   readonly budget?: BucketView | undefined;
 }
+
+/** What a verified webhook says to the object that waits for it. */
+export interface Delivery {
+  /** Id of the run that ordered the prediction. */
+  readonly run: string;
+  /** Id that the upstream gave it. */
+  readonly predictionId: string;
+  /** Id of the delivery, the same on every repetition. */
+  readonly deliveryId: string;
+}
+
+export type DeliveryOutcome = 'taken' | 'repeated' | 'unknown';
 
 export const HEAD_HEADER = 'Pixart-Job';
 

@@ -20,6 +20,8 @@ import { storePicture } from './image-store.ts';
 import { JobLog } from './job-log.ts';
 import {
   ACCEPTED,
+  type Delivery,
+  type DeliveryOutcome,
   HEAD_HEADER,
   type JobCompleted,
   type JobEvent,
@@ -31,7 +33,9 @@ import {
 } from './job-protocol.ts';
 import { createLog, type Log } from './log.ts';
 import type { BucketView } from './token-bucket.ts';
-import { Upstream } from './upstream.ts';
+import { loadUpstreams } from './upstreams/create-upstreams.ts';
+import { PredictionNews } from './upstreams/upstream.ts';
+import type { Upstreams } from './upstreams/upstreams.ts';
 
 /** While work runs the alarm is this far away: it fires only if the object has been lost. */
 const LEASE_MS = 5000;
@@ -39,6 +43,12 @@ const LEASE_MS = 5000;
 const RETENTION_MS = 600_000;
 /** Executions of one order that a lost object may cause. */
 const TRIES_MAX = 2;
+/** Times that one execution is begun: again only where several wait for it. */
+const RUNS_MAX = 2;
+/** With less time than this left nothing is begun again. */
+const RERUN_MS_MIN = 1000;
+/** Webhook deliveries of one execution that are remembered, so that none is heard twice. */
+const DELIVERIES_MAX = 64;
 /** The bucket gets this long before followers are served without it. */
 const STORE_DEADLINE_MS = 5000;
 
@@ -49,7 +59,8 @@ interface Placed {
 }
 
 interface Execution {
-  readonly id: string;
+  /** Id of the run at the upstream; another one each time that it is begun. */
+  id: string;
   readonly spec: JobSpec;
   readonly tries: number;
   readonly startedMs: number;
@@ -57,6 +68,12 @@ interface Execution {
   readonly followers: Followers;
   /** Frame of event `seq` at index `seq - 1`. */
   readonly frames: Uint8Array[];
+  /** Rung by webhooks of the run. */
+  news: PredictionNews;
+  /** Ids of the deliveries that have been heard. */
+  readonly deliveries: Set<string>;
+  /** Step of the last preview: a second run does not go through them again. */
+  previewedStep: number;
   grace: ReturnType<typeof setTimeout> | undefined;
   isLogged: boolean;
   /** The picture is there; what is left to do is done whoever waits. */
@@ -66,7 +83,7 @@ interface Execution {
 export class Job extends DurableObject<Env> {
   readonly #log: Log;
   readonly #config: Config;
-  readonly #upstream: Upstream;
+  readonly #upstreams: Upstreams;
   readonly #events: JobLog;
   #running: Execution | undefined;
   /** The execution that was started last: only it may write. */
@@ -81,14 +98,7 @@ export class Job extends DurableObject<Env> {
     this.#config = loadConfig(env);
     this.#log = createLog(this.#config.logLevel);
     this.#events = new JobLog(ctx.storage);
-    this.#upstream = new Upstream({
-      url: this.#config.gpuUrl,
-      signingKey: this.#config.signingKey,
-      idleMs: this.#config.upstreamIdleMs,
-      fetch: (request) => fetch(request),
-      now: Date.now,
-      random: Math.random,
-    });
+    this.#upstreams = loadUpstreams(this.#config);
   }
 
   override async fetch(request: Request): Promise<Response> {
@@ -104,6 +114,18 @@ export class Job extends DurableObject<Env> {
     return new Response(stream, {
       headers: { 'Content-Type': MEDIA_TYPES.eventStream, [HEAD_HEADER]: JSON.stringify(head) },
     });
+  }
+
+  /** A webhook has told that a prediction of the run has changed: whoever waits for it looks at once. */
+  deliver({ run, predictionId, deliveryId }: Delivery): DeliveryOutcome {
+    const running = this.#running;
+    if (running?.id !== run) return 'unknown';
+    const { deliveries, news } = running;
+    if (deliveries.has(deliveryId)) return 'repeated';
+    if (deliveries.size >= DELIVERIES_MAX) return 'unknown';
+    deliveries.add(deliveryId);
+    news.ring(predictionId);
+    return 'taken';
   }
 
   /** Fires when the object was lost with work in hand, and when the retention is over. */
@@ -142,7 +164,10 @@ export class Job extends DurableObject<Env> {
       const replay = this.#replay(order.from);
       if (replay !== undefined) return { head: { role: 'late' }, stream: replay };
     }
-    const { keyId, limits, token } = order.spec;
+    const { keyId, limits, token, model } = order.spec;
+    const closed = this.#upstreams.findRefusal(model);
+    // Nobody pays for what cannot be begun.
+    if (closed !== undefined) return refuse({ failure: toFailed(closed) });
     const budget = await this.env.API_KEY.getByName(keyId).takeGeneration(limits, token);
     if (budget.taken === 0) return refuse({ failure: refusedBudget(budget, order.spec), budget });
     const execution = this.#start(order.spec, 1);
@@ -178,6 +203,9 @@ export class Job extends DurableObject<Env> {
       controller: new AbortController(),
       followers: new Followers({ onEmpty: () => this.#abandon(execution), now: Date.now }),
       frames: [],
+      news: new PredictionNews(),
+      deliveries: new Set(),
+      previewedStep: 0,
       grace: undefined,
       isLogged: false,
       isDrawn: false,
@@ -189,24 +217,57 @@ export class Job extends DurableObject<Env> {
   }
 
   async #run(execution: Execution): Promise<void> {
-    const { spec, controller, followers } = execution;
-    try {
-      const drawing = await execute(spec, {
-        id: execution.id,
-        upstream: this.#upstream,
-        now: Date.now,
-        signal: controller.signal,
-        onAccepted: () => {
-          followers.send(encode(encodeSseComment(ACCEPTED)));
-          // Not before: the call to the function would wait for the disk. Lost until here, the work has not begun.
-          this.#record(execution);
-        },
-        onPreview: (preview) => this.#send(execution, { type: 'preview', ...preview }),
-      });
-      await this.#complete(execution, drawing);
-    } catch (error) {
-      await this.#fail(execution, error);
+    for (let run = 1; ; run += 1) {
+      try {
+        await this.#complete(execution, await this.#draw(execution));
+        return;
+      } catch (error) {
+        if (run >= RUNS_MAX || !this.#mayRunAgain(execution, error)) {
+          await this.#fail(execution, error);
+          return;
+        }
+        this.#log.error('job.rerun', this.#fields(execution), error);
+        execution.id = crypto.randomUUID();
+        execution.news = new PredictionNews();
+      }
     }
+  }
+
+  #draw(execution: Execution): Promise<DrawnFile> {
+    const { spec, controller, followers, startedMs } = execution;
+    return execute(spec, {
+      id: execution.id,
+      upstreams: this.#upstreams,
+      jobName: this.ctx.id.name,
+      news: execution.news,
+      background: (work) => this.ctx.waitUntil(work),
+      deadlineMs: startedMs + spec.deadlineMs - Date.now(),
+      now: Date.now,
+      signal: controller.signal,
+      onAccepted: () => {
+        followers.send(encode(encodeSseComment(ACCEPTED)));
+        // Not before: the call to the function would wait for the disk. Lost until here, the work has not begun.
+        this.#record(execution);
+      },
+      onPreview: (preview) => {
+        if (preview.step <= execution.previewedStep) return;
+        execution.previewedStep = preview.step;
+        this.#send(execution, { type: 'preview', ...preview });
+      },
+    });
+  }
+
+  /** Whether a failure of the upstream is mended here: others wait for the picture too, and none of it has been sent. */
+  #mayRunAgain({ followers, controller, startedMs, spec, isDrawn }: Execution, error: unknown) {
+    const leftMs = startedMs + spec.deadlineMs - Date.now();
+    return (
+      followers.size > 1 &&
+      !isDrawn &&
+      !controller.signal.aborted &&
+      leftMs > RERUN_MS_MIN &&
+      error instanceof ServiceError &&
+      this.#upstreams.takeRetry(error)
+    );
   }
 
   async #complete(execution: Execution, drawing: DrawnFile): Promise<void> {

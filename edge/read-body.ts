@@ -31,7 +31,8 @@ export async function readJsonBody(
   return parseJsonObject(decodeUtf8(await readBytes(request, options)));
 }
 
-async function readBytes(
+/** @throws {ServiceError} `payload_too_large` or `request_timeout` */
+export async function readBytes(
   request: Request,
   { bytesMax, deadlineMs }: ReadBodyOptions,
 ): Promise<Uint8Array> {

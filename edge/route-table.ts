@@ -3,7 +3,7 @@
  *
  * Paths are matched as they arrive, undecoded: one URL has one spelling.
  */
-import { JSON_BODY_BYTES_MAX } from '#shared/limits.ts';
+import { JSON_BODY_BYTES_MAX, PREDICTION_BODY_BYTES_MAX } from '#shared/limits.ts';
 import type { Scope } from '#shared/schemas/api-key.ts';
 import type { Surface } from './render-error.ts';
 
@@ -39,6 +39,14 @@ export const ROUTES: readonly Route[] = [
     anyOrigin: false,
   },
   { path: /^\/i\/[^/]+$/, methods: ['GET', 'HEAD'], surface: 'problem', ...open },
+  {
+    path: /^\/hooks\/replicate$/,
+    methods: ['POST'],
+    surface: 'problem',
+    scope: null,
+    bodyBytesMax: PREDICTION_BODY_BYTES_MAX,
+    anyOrigin: false,
+  },
   { path: /^\/healthz$/, methods: ['GET', 'HEAD'], surface: 'problem', ...open },
   { path: /^\/readyz$/, methods: ['GET', 'HEAD'], surface: 'problem', ...open },
   { path: /^\/openapi\.json$/, methods: ['GET', 'HEAD'], surface: 'problem', ...open },

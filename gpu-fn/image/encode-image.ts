@@ -5,9 +5,9 @@
  * options.
  */
 import sharp from 'sharp';
+import { buildXmp, type XmpSource } from '#shared/xmp.ts';
 import type { ImageFormat, Pixels } from '../pipeline/components.ts';
 import { insertPngXmp } from './png-itxt.ts';
-import { buildXmp, type XmpSource } from './xmp.ts';
 
 export interface EncodeImageOptions {
   readonly format: ImageFormat;

@@ -84,6 +84,58 @@ describe('parseConfig()', () => {
     expect(text).toMatch(/GPU_SIGNING_KEY.*MODELS.*AUTH_MODE/);
     expect(text).not.toContain('canary');
   });
+
+  const hosted = { name: 'hosted', replicate: 'owner/name', priority: 2 };
+  const own = { name: 'own', url: 'https://gpu.example/' };
+
+  test('parseConfig() has one upstream for all models where none are listed', () => {
+    expect(parseConfig(env).upstreams).toEqual([
+      { name: 'function', priority: 0, url: 'http://127.0.0.1:5000' },
+    ]);
+  });
+
+  test('parseConfig() puts upstreams into the order of their priority', () => {
+    const { upstreams } = parseConfig({
+      ...env,
+      UPSTREAMS: JSON.stringify([hosted, own]),
+      REPLICATE_API_TOKEN: 'r8_secret',
+    });
+    expect(upstreams).toEqual([
+      { ...own, url: 'https://gpu.example', priority: 0 },
+      { ...hosted, input: {} },
+    ]);
+  });
+
+  test.each([
+    ['a hosted one without a token', [hosted], 'hosted needs REPLICATE_API_TOKEN'],
+    ['two of one name', [own, own], 'two have one name'],
+    ['a model that is not there', [{ ...own, models: ['a/b'] }], 'a/b is not among MODELS'],
+    ['a key that is not there', [{ ...own, signing_key: 'k9' }], 'GPU_SIGNING_KEY has no k9'],
+    ['nothing', [], 'UPSTREAMS'],
+    ['neither url nor replicate', [{ name: 'x' }], 'UPSTREAMS'],
+    ['a secret among them', [{ ...own, token: 'r8_secret' }], 'UPSTREAMS'],
+  ])('parseConfig() refuses upstreams with %s', (_, list, expected) => {
+    const said = message({ UPSTREAMS: JSON.stringify(list) });
+    expect(said).toContain(expected);
+    expect(said).not.toContain('r8_secret');
+  });
+
+  test('parseConfig() refuses a model that nobody draws', () => {
+    const other = { ...MODEL, id: 'c/d' };
+    expect(
+      message({
+        MODELS: JSON.stringify([MODEL, other]),
+        UPSTREAMS: JSON.stringify([{ ...own, models: [MODEL.id] }]),
+      }),
+    ).toContain('nobody draws c/d');
+  });
+
+  test('parseConfig() reads webhook secrets, and refuses what is none without repeating it', () => {
+    const secret = `whsec_${btoa('x'.repeat(24))}`;
+    const { replicate } = parseConfig({ ...env, REPLICATE_WEBHOOK_SECRET: secret });
+    expect(replicate.webhookSecrets).toHaveLength(1);
+    expect(message({ REPLICATE_WEBHOOK_SECRET: 'canary' })).not.toContain('canary');
+  });
 });
 
 test('loadConfig() parses equal environments once and another one anew', () => {

@@ -2,7 +2,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { execute } from '../../edge/execution.ts';
 import type { JobPreview, JobSpec } from '../../edge/job-protocol.ts';
-import { Upstream } from '../../edge/upstream.ts';
+import { CogUpstream } from '../../edge/upstreams/cog.ts';
+import { RetryBudget } from '../../edge/upstreams/retry-budget.ts';
 import { REVISION } from '../helpers/model.ts';
 import {
   pictureOf,
@@ -32,7 +33,11 @@ function run() {
   let accepted = 0;
   const drawing = execute(spec, {
     id: 'p1',
-    upstream: new Upstream({
+    background: () => undefined,
+    deadlineMs: 20_000,
+    upstreams: new CogUpstream({
+      name: 'function',
+      retryBudget: new RetryBudget({ now: Date.now }),
       url: standIn.url,
       signingKey: undefined,
       idleMs: 10_000,

@@ -414,12 +414,10 @@ describe('Job, when its upstream takes too long', () => {
   test('Job ends with upstream_stalled when the body goes silent, and works again', async () => {
     hasty.upstream.behaviour = { heartbeat: false, during: gate().wait };
     const body = { prompt: newPrompt() };
-    const startedMs = performance.now();
     const events = await readEvents(await hasty.generate({ ...body, stream: true }));
     expect(events.map(({ event, data }) => [event, data.error?.reason, data.error?.code])).toEqual([
       ['error', 'upstream_stalled', 'timeout'],
     ]);
-    expect(performance.now() - startedMs).toBeLessThan(6000);
     await hasty.upstream.when(isCanceled);
     hasty.upstream.behaviour = {};
     expect((await hasty.generate(body)).status).toBe(200);

@@ -128,6 +128,7 @@ export function createTestApp({
     streams: new OpenStreams(KEYS),
     promptPolicy: createPromptPolicy(config.promptBlocklist),
     isUpstreamReady: async () => true,
+    deliver: async () => 'unknown',
     assets: undefined,
     now: Date.now,
     randomSeed: () => 42,

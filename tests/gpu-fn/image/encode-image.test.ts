@@ -1,7 +1,7 @@
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
+import { buildXmp } from '#shared/xmp.ts';
 import { encodeImage } from '../../../gpu-fn/image/encode-image.ts';
-import { buildXmp } from '../../../gpu-fn/image/xmp.ts';
 import type { ImageFormat, Pixels } from '../../../gpu-fn/pipeline/components.ts';
 import { readXmp } from '../../helpers/read-xmp.ts';
 

@@ -38,7 +38,7 @@ export function buildXmp(source: XmpSource): string {
     '</rdf:Description></rdf:RDF></x:xmpmeta>',
     '<?xpacket end="r"?>',
   ].join('');
-  const bytes = Buffer.byteLength(packet);
+  const bytes = new TextEncoder().encode(packet).length;
   if (bytes > XMP_BYTES_MAX) {
     throw new RangeError(`the XMP packet has ${bytes} bytes, limit ${XMP_BYTES_MAX}`);
   }

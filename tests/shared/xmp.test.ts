@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { buildXmp, XMP_BYTES_MAX } from '../../../gpu-fn/image/xmp.ts';
+import { buildXmp, XMP_BYTES_MAX } from '#shared/xmp.ts';
 
 const property = (packet: string, name: string) =>
   new RegExp(`<${name}>([^<]*)</${name}>`).exec(packet)?.[1];
