@@ -56,6 +56,11 @@ export const SETTINGS = {
     schema: z.string().min(1),
     description: 'Folder of the converted model (`npm run convert`). Required.',
   },
+  ADAPTERS: {
+    schema: z.string().min(1),
+    description:
+      'Folder of adapters that requests may name: `ID.safetensors`, or PEFT folders. Default: those of the bundle only.',
+  },
   THREADS: {
     schema: integer(1, 64),
     fallback: '1',
@@ -191,6 +196,8 @@ export interface Config {
   readonly port: number;
   readonly host: string;
   readonly bundle: string;
+  /** folder; absent when only the bundle's adapters are served */
+  readonly adapters?: string;
   readonly threads: number;
   readonly workers: number;
   readonly queueDepthMax: number;
@@ -254,6 +261,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     );
   }
   const bundle = read('BUNDLE');
+  const adapters = read('ADAPTERS');
   if (bundle === undefined) {
     problems.push('BUNDLE must name the folder of a converted model (npm run convert makes one)');
   }
@@ -261,6 +269,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     port: read('PORT')!,
     host,
     bundle: bundle ?? '',
+    ...(adapters !== undefined && { adapters }),
     threads: read('THREADS')!,
     workers: read('WORKERS')!,
     queueDepthMax: read('MAX_QUEUE')!,

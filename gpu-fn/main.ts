@@ -78,7 +78,11 @@ async function serve(config: ReturnType<typeof loadConfig>): Promise<void> {
   const pool = new WorkerPool({
     size: config.workers,
     workerUrl: new URL('./workers/inference-worker.ts', import.meta.url),
-    workerData: { bundle: config.bundle, threads: config.threads },
+    workerData: {
+      bundle: config.bundle,
+      threads: config.threads,
+      adapters: config.adapters,
+    },
     log,
     cancelGraceMs: config.cancelGraceMs,
     setupTimeoutMs: config.setupTimeoutMs,

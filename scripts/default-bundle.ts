@@ -15,6 +15,7 @@ export const DEFAULT_CHECKPOINT = path.join(ROOT, 'models/stickers-nano');
 /** Sources that decide what a bundle looks like. */
 const CONVERTER = [
   'gpu-fn/convert',
+  'gpu-fn/safetensors',
   'gpu-fn/tokenizer',
   'gpu-fn/runtime/manifest.ts',
   'shared/schemas/model.ts',

@@ -80,6 +80,7 @@ export const ERRORS = {
 
   not_found: badRequest(404, 'There is nothing here', 'unknown_url'),
   model_not_found: badRequest(404, 'The model is not known', 'model_not_found'),
+  adapter_not_found: badRequest(404, 'The adapter is not known', 'adapter_not_found'),
   method_not_allowed: badRequest(405, 'The method is not allowed here', 'method_not_allowed'),
   request_timeout: {
     status: 408,
@@ -107,6 +108,7 @@ export const ERRORS = {
   unknown_parameter: badValue('A parameter is not known'),
   prompt_empty: badValue('The prompt is empty'),
   prompt_too_long: badValue('The prompt is too long'),
+  adapter_invalid: badValue('The adapter cannot be used with this model'),
   image_invalid: badValue('The input picture cannot be read'),
   image_too_many_pixels: badValue('The input picture has too many pixels'),
   image_animated: badValue('The input picture has more than one frame'),

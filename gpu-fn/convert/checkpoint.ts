@@ -12,6 +12,8 @@
  */
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { CheckpointError } from '../safetensors/errors.ts';
+import { openSafetensors, type TensorStore } from '../safetensors/safetensors.ts';
 import {
   type EdgeConfig,
   edgeConfigSchema,
@@ -27,8 +29,6 @@ import {
   type VaeConfig,
   vaeConfigSchema,
 } from './configs.ts';
-import { CheckpointError } from './errors.ts';
-import { openSafetensors, type TensorStore } from './safetensors.ts';
 import { Weights, type WeightsOptions } from './weights.ts';
 
 export interface Component<Config> {

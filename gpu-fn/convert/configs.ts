@@ -8,7 +8,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import * as z from 'zod';
-import { CheckpointError } from './errors.ts';
+import { CheckpointError } from '../safetensors/errors.ts';
 
 const count = z
   .int()

@@ -14,19 +14,20 @@ import {
   MANIFEST_FILE,
   type Manifest,
 } from '../runtime/manifest.ts';
+import { CheckpointError } from '../safetensors/errors.ts';
 import { buildTokenizerJson, parseSentencePieceModel } from '../tokenizer/sentencepiece-model.ts';
 import { calibrateVae, type VaeCalibration } from './calibrate.ts';
 import { type Checkpoint, openCheckpoint } from './checkpoint.ts';
 import { type DescribeOptions, describeModel } from './describe-model.ts';
 import { createEmitter } from './emitters/create-emitter.ts';
-import { CheckpointError } from './errors.ts';
-import { buildTransformer } from './graphs/pixart-transformer.ts';
+import { LoraEmitter } from './emitters/lora.ts';
+import { buildTransformer, type TransformerGraphs } from './graphs/pixart-transformer.ts';
 import { buildTextEncoder } from './graphs/t5-encoder.ts';
 import { buildVaeDecoder } from './graphs/vae-decoder.ts';
 import { buildVaeEncoder } from './graphs/vae-encoder.ts';
 import type { WrittenFile } from './onnx/external-data.ts';
 import type { GraphBuilder } from './onnx/graph-builder.ts';
-import { describe, writeGraph } from './write-graph.ts';
+import { describe, writeGraph, writeSharingGraph } from './write-graph.ts';
 
 export interface ConvertOptions {
   /** folder in diffusers layout */
@@ -120,6 +121,18 @@ async function writeBundle(
     Object.assign(files, own);
     written[name] = parts;
   }
+  for (const [name, graph] of Object.entries(buildAdapted(checkpoint, plan))) {
+    const base = graphs[name as AdaptedGraph]!;
+    const { data } = written[name as AdaptedGraph]!;
+    const adapted = `${name as AdaptedGraph}_lora` as const;
+    const { files: own, ...parts } = await writeSharingGraph(folder, adapted, {
+      graph,
+      base,
+      data,
+    });
+    Object.assign(files, own);
+    written[adapted] = parts;
+  }
 
   await writeFile(join(folder, TOKENIZER), tokenizer, { flag: 'wx' });
   files[TOKENIZER] = describe(tokenizer);
@@ -177,6 +190,14 @@ async function buildNetworks(
   await textEncoder.weights.finish();
   await transformer.weights.finish();
   return graphs;
+}
+
+type AdaptedGraph = keyof TransformerGraphs;
+
+/** The transformer once more, with low-rank updates as inputs; on the same weights. */
+function buildAdapted({ transformer }: Checkpoint, plan: Plan): TransformerGraphs {
+  const emitter = new LoraEmitter(createEmitter(plan));
+  return buildTransformer(transformer.config, transformer.account(), emitter);
 }
 
 /** The same for the VAE. */

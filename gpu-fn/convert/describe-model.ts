@@ -1,5 +1,5 @@
 /** What a bundle's manifest says about the model, from the checkpoint's configurations. */
-import { modelInfo } from '#shared/schemas/model.ts';
+import { type Capability, modelInfo } from '#shared/schemas/model.ts';
 import {
   BUNDLE_FORMAT,
   type BundlePrecision,
@@ -7,9 +7,9 @@ import {
   type Manifest,
   withRevision,
 } from '../runtime/manifest.ts';
+import { CheckpointError } from '../safetensors/errors.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { defaultSequenceLength } from './configs.ts';
-import { CheckpointError } from './errors.ts';
 
 export interface DescribeOptions {
   readonly id: string;
@@ -66,6 +66,7 @@ export function describeModel(
     clean_caption: cleanCaption,
     ...sizes(checkpoint, scaleFactor),
     ...samplers(checkpoint),
+    capabilities: capabilities(checkpoint),
     vocabulary: edge.vocabulary,
   });
   if (!info.success) {
@@ -89,6 +90,7 @@ export function describeModel(
     },
     transformer: {
       latent_channels: transformer.in_channels,
+      out_channels: transformer.out_channels,
       width: transformer.width,
       num_layers: transformer.num_layers,
       patch_size: transformer.patch_size,
@@ -133,6 +135,11 @@ function samplers({ edge, scheduler }: Checkpoint) {
     default_sampler: edge.default_sampler ?? Object.keys(all)[0],
     guidance: edge.guidance ?? known?.guidance ?? { min: 0, max: 20, default: 4.5 },
   };
+}
+
+function capabilities({ vae }: Checkpoint): Capability[] {
+  const fromPicture: Capability[] = vae.weights.hasPrefix('encoder.') ? ['image', 'mask'] : [];
+  return [...fromPicture, 'lora'];
 }
 
 function preview({ edge, transformer }: Checkpoint): Pick<Manifest, 'preview'> {

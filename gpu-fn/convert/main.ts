@@ -9,10 +9,10 @@ import { SingleBar } from 'cli-progress';
 import { Command, CommanderError, Option } from 'commander';
 import { loadBundle } from '../runtime/bundle.ts';
 import { SessionError } from '../runtime/session.ts';
+import { CheckpointError } from '../safetensors/errors.ts';
 import { TokenizerFormatError } from '../tokenizer/errors.ts';
 import { type Comparison, compareBundles, formatComparison } from './compare.ts';
 import { type ConvertProgress, convertCheckpoint, DestinationError } from './convert.ts';
-import { CheckpointError } from './errors.ts';
 
 interface Flags {
   readonly checkpoint: string;

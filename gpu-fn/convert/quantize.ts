@@ -7,7 +7,7 @@
  * Everything is read and written in pieces. Only a matrix that must be transposed is held whole, at one or four
  * bytes per element.
  */
-import { CheckpointError } from './errors.ts';
+import { CheckpointError } from '../safetensors/errors.ts';
 import type { TensorSource } from './onnx/external-data.ts';
 import type { QuantizedRows, WeightReader } from './tensor-reader.ts';
 

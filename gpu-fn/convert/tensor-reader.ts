@@ -4,8 +4,9 @@
  *
  * "Rows" are slices along the first axis: output features of a linear layer, output channels of a convolution.
  */
-import { CheckpointError } from './errors.ts';
-import type { TensorEntry, TensorStore } from './safetensors.ts';
+import { CheckpointError } from '../safetensors/errors.ts';
+import type { TensorEntry, TensorStore } from '../safetensors/safetensors.ts';
+import { toFloat32 } from '../safetensors/to-float32.ts';
 
 export interface QuantizedRows {
   /** `[count, rowLength]` */
@@ -27,6 +28,8 @@ export interface WeightReader {
   readonly rowLength: number;
   /** Stored as int8 with row scales: integers are used as they are, nothing is quantised twice. */
   readonly isQuantized: boolean;
+  /** Which rows of a larger tensor these are, and how many that one has. */
+  readonly selectedRows?: { readonly indices: readonly number[]; readonly of: number };
   /** Pieces of whole rows, in order, of at most a few megabytes. */
   pieces(): Iterable<{ readonly start: number; readonly count: number }>;
   /** float32 `[count, rowLength]` */
@@ -127,6 +130,7 @@ export function selectRows(reader: WeightReader, rows: readonly number[]): Weigh
     rowCount: rows.length,
     rowLength: length,
     isQuantized: reader.isQuantized,
+    selectedRows: { indices: rows, of: reader.rowCount },
     pieces: () => [{ start: 0, count: rows.length }],
     async floatRows(start, count) {
       const all = await reader.floatRows(0, reader.rowCount);
@@ -151,25 +155,4 @@ function dequantizeRows(values: Int8Array, scales: Float32Array, rowLength: numb
     for (const end = i + rowLength; i < end; i += 1) out[i] = values[i]! * scale;
   }
   return out;
-}
-
-function toFloat32(bytes: Uint8Array, { dtype }: TensorEntry): Float32Array | undefined {
-  switch (dtype) {
-    case 'F32':
-      return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
-    case 'F16':
-      return new Float32Array(new Float16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2));
-    case 'BF16':
-      return fromBfloat16(new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2));
-    case 'I8':
-    case 'U8':
-    case 'I64':
-      return undefined;
-  }
-}
-
-function fromBfloat16(bits: Uint16Array): Float32Array {
-  const words = new Uint32Array(bits.length);
-  for (let i = 0; i < bits.length; i += 1) words[i] = bits[i]! << 16;
-  return new Float32Array(words.buffer);
 }

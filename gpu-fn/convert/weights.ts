@@ -2,8 +2,8 @@
  * The tensors of one component and the account of their use: each is taken exactly once, and at the end nothing
  * is left over. Knows older names of the same tensors.
  */
-import { CheckpointError } from './errors.ts';
-import type { TensorEntry, TensorStore } from './safetensors.ts';
+import { CheckpointError } from '../safetensors/errors.ts';
+import type { TensorEntry, TensorStore } from '../safetensors/safetensors.ts';
 import { TensorReader } from './tensor-reader.ts';
 
 /** Row scales of an int8 tensor lie beside it under this suffix. */

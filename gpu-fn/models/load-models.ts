@@ -1,6 +1,8 @@
 /** The three networks of a bundle, opened together and released together. */
+import { AdapterStore } from '../adapters/adapter-store.ts';
 import type { TextEncoder } from '../pipeline/components.ts';
 import type { Bundle } from '../runtime/bundle.ts';
+import { Adaptations } from './adaptations.ts';
 import { OnnxPixArtTransformer } from './pixart-transformer.ts';
 import { T5Encoder } from './t5-encoder.ts';
 import { OnnxVaeDecoder } from './vae-decoder.ts';
@@ -13,25 +15,33 @@ export interface Models extends AsyncDisposable {
   dispose(): Promise<void>;
 }
 
+export interface CreateModelsOptions {
+  /** threads of one run; default 1 */
+  readonly threads?: number;
+  /** folder of adapters beside those of the bundle */
+  readonly adapters?: string | undefined;
+}
+
 /**
- * @param options.threads  threads of one run; default 1
  * @throws {SessionError} when a graph cannot be loaded
  */
 export async function createModels(
   bundle: Bundle,
-  { threads = 1 }: { readonly threads?: number } = {},
+  { threads = 1, adapters }: CreateModelsOptions = {},
 ): Promise<Models> {
   const options = { threads, provider: bundle.manifest.target };
   await using stack = new AsyncDisposableStack();
   const encoder = stack.use(await T5Encoder.load(bundle, options));
   const transformer = stack.use(await OnnxPixArtTransformer.load(bundle, options));
   const vaeDecoder = stack.use(await OnnxVaeDecoder.load(bundle, options));
+  const adaptations = new Adaptations(new AdapterStore({ bundle, folder: adapters }));
   const owned = stack.move();
   const dispose = () => owned.disposeAsync();
   return {
     textEncoder: {
-      async encode(inputIds) {
-        return await transformer.condition(await encoder.embed(inputIds));
+      async encode(inputIds, loras = []) {
+        const adaptation = await adaptations.of(loras);
+        return await transformer.condition(await encoder.embed(inputIds), adaptation);
       },
     },
     transformer,

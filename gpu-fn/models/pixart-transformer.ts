@@ -22,6 +22,16 @@ export interface PixArtPrompt extends PromptConditioning {
   /** `[L, T, D]` */
   readonly keys: Tensor;
   readonly values: Tensor;
+  /** What adapters add to every layer; absent when there are none. */
+  readonly adaptation?: Adaptation;
+}
+
+/** Adapters as the `*_lora` graphs are fed. */
+export interface Adaptation {
+  /** equal for equal adapters with equal weights */
+  readonly key: string;
+  /** `<module>.lora_A` and `.lora_B` of every module */
+  readonly feeds: Feeds;
 }
 
 /** LCM visits at most 50 timesteps, other samplers up to 100; one entry is L·6·D numbers (0.8 MB for XL). */
@@ -31,11 +41,8 @@ const POSITIONS_MAX = 4;
 
 type Config = Manifest['transformer'];
 
-interface Sessions {
-  readonly prompt: Session;
-  readonly condition: Session;
-  readonly denoise: Session;
-}
+type Part = 'prompt' | 'condition' | 'denoise';
+type Sessions = Readonly<Record<Part, Session>>;
 
 export class OnnxPixArtTransformer implements PixArtTransformer, AsyncDisposable {
   readonly latentChannels: number;
@@ -43,6 +50,9 @@ export class OnnxPixArtTransformer implements PixArtTransformer, AsyncDisposable
   readonly #captionChannels: number;
   readonly #sessions: Sessions;
   readonly #disposal: AsyncDisposableStack;
+  /** Opened when the first adapter is asked for. */
+  #adapted: Promise<Sessions> | undefined;
+  readonly #openAdapted: () => Promise<Sessions>;
   readonly #conditions = new Recent<Feeds>(CONDITIONS_MAX);
   readonly #positions = new Recent<Tensor>(POSITIONS_MAX);
 
@@ -51,48 +61,55 @@ export class OnnxPixArtTransformer implements PixArtTransformer, AsyncDisposable
     captionChannels: number,
     sessions: Sessions,
     disposal: AsyncDisposableStack,
+    openAdapted: () => Promise<Sessions>,
   ) {
     this.#config = config;
     this.#captionChannels = captionChannels;
     this.#sessions = sessions;
     this.#disposal = disposal;
+    this.#openAdapted = openAdapted;
     this.latentChannels = config.latent_channels;
   }
 
   static async load(bundle: Bundle, options?: SessionOptions): Promise<OnnxPixArtTransformer> {
     await using stack = new AsyncDisposableStack();
-    const open = async (name: 'prompt' | 'condition' | 'denoise') =>
-      stack.use(await openSession(bundle.graphPath(name), options));
-    const sessions = {
-      prompt: await open('prompt'),
-      condition: await open('condition'),
-      denoise: await open('denoise'),
-    };
+    const open = (part: Part) => openSession(bundle.graphPath(part), options);
+    const sessions = await openParts(open, stack);
     const { transformer, text } = bundle.manifest;
-    return new OnnxPixArtTransformer(transformer, text.channels, sessions, stack.move());
+    const owned = stack.move();
+    return new OnnxPixArtTransformer(transformer, text.channels, sessions, owned, () =>
+      openParts((part) => openSession(bundle.graphPath(`${part}_lora`), options), owned),
+    );
   }
 
   /**
    * Keys and values of a prompt, computed once for all steps.
    *
    * @param promptEmbeds  float32 `[1, T, captions]`, real tokens only
+   * @param adaptation    adapters that all steps of this prompt are drawn with
    * @throws {RangeError} when the length is no multiple of the caption channels
    */
-  async condition(promptEmbeds: Float32Array): Promise<PixArtPrompt> {
+  async condition(promptEmbeds: Float32Array, adaptation?: Adaptation): Promise<PixArtPrompt> {
     const tokenCount = promptEmbeds.length / this.#captionChannels;
     if (!Number.isInteger(tokenCount) || tokenCount === 0) {
       throw new RangeError(
         `${promptEmbeds.length} numbers are no text embeddings of width ${this.#captionChannels}`,
       );
     }
-    const { keys, values } = await this.#sessions.prompt.run({
+    const { keys, values } = await this.#run('prompt', adaptation, {
       prompt_embeds: {
         dtype: 'float32',
         data: promptEmbeds,
         shape: [1, tokenCount, this.#captionChannels],
       },
     });
-    return { tokenCount, promptEmbeds, keys: keys!, values: values! };
+    return {
+      tokenCount,
+      promptEmbeds,
+      keys: keys!,
+      values: values!,
+      ...(adaptation && { adaptation }),
+    };
   }
 
   async predict(args: PredictArgs): Promise<Float32Array> {
@@ -110,12 +127,12 @@ export class OnnxPixArtTransformer implements PixArtTransformer, AsyncDisposable
     if (!isPixArtPrompt(prompt)) {
       throw new TypeError('the prompt was not made by this transformer’s condition()');
     }
-    const { noise_pred: noisePred } = await this.#sessions.denoise.run({
+    const { noise_pred: noisePred } = await this.#run('denoise', prompt.adaptation, {
       latents: { dtype: 'float32', data: latents, shape: [1, channels, height, width] },
       position_embedding: this.#positionEmbedding(height / patch, width / patch),
       keys: prompt.keys,
       values: prompt.values,
-      ...(await this.#condition(args)),
+      ...(await this.#condition(args, prompt.adaptation)),
     });
     return floatData(noisePred);
   }
@@ -125,13 +142,10 @@ export class OnnxPixArtTransformer implements PixArtTransformer, AsyncDisposable
   }
 
   /** `modulation` and `final_modulation`: they depend on the timestep, and on the size with micro-conditions. */
-  async #condition({
-    timestep,
-    resolution,
-    aspectRatio,
-    height,
-    width,
-  }: PredictArgs): Promise<Feeds> {
+  async #condition(
+    { timestep, resolution, aspectRatio, height, width }: PredictArgs,
+    adaptation: Adaptation | undefined,
+  ): Promise<Feeds> {
     const feeds: Record<string, Tensor> = { timestep: scalars([timestep], [1]) };
     if (this.#config.use_additional_conditions) {
       if (resolution === undefined)
@@ -139,14 +153,35 @@ export class OnnxPixArtTransformer implements PixArtTransformer, AsyncDisposable
       feeds.resolution = scalars(resolution, [1, 2]);
       feeds.aspect_ratio = scalars([aspectRatio ?? height / width], [1, 1]);
     }
-    const key = Object.values(feeds)
-      .map(({ data }) => data.join(' '))
-      .join(' ');
+    const key = [
+      adaptation?.key ?? '',
+      ...Object.values(feeds).map(({ data }) => data.join(' ')),
+    ].join(' ');
     const known = this.#conditions.get(key);
     if (known !== undefined) return known;
-    const outputs = await this.#sessions.condition.run(feeds);
+    const outputs = await this.#run('condition', adaptation, feeds);
     this.#conditions.set(key, outputs);
     return outputs;
+  }
+
+  /** Runs one part of the network, with adapters if there are any. */
+  async #run(
+    part: Part,
+    adaptation: Adaptation | undefined,
+    feeds: Feeds,
+  ): Promise<Record<string, Tensor>> {
+    if (adaptation === undefined) return await this.#sessions[part].run(feeds);
+    this.#adapted ??= this.#openAdapted().catch((error: unknown) => {
+      this.#adapted = undefined; // memory may be there another time
+      throw error;
+    });
+    const session = (await this.#adapted)[part];
+    const updates: Record<string, Tensor> = {};
+    for (const name of session.inputNames) {
+      const update = adaptation.feeds[name];
+      if (update !== undefined) updates[name] = update;
+    }
+    return await session.run({ ...feeds, ...updates });
   }
 
   #positionEmbedding(rows: number, columns: number): Tensor {
@@ -165,6 +200,17 @@ export class OnnxPixArtTransformer implements PixArtTransformer, AsyncDisposable
     this.#positions.set(key, tensor);
     return tensor;
   }
+}
+
+async function openParts(
+  open: (part: Part) => Promise<Session>,
+  stack: AsyncDisposableStack,
+): Promise<Sessions> {
+  return {
+    prompt: stack.use(await open('prompt')),
+    condition: stack.use(await open('condition')),
+    denoise: stack.use(await open('denoise')),
+  };
 }
 
 function isPixArtPrompt(prompt: PromptConditioning): prompt is PixArtPrompt {

@@ -13,11 +13,19 @@ export interface PromptConditioning {
   readonly promptEmbeds?: Float32Array;
 }
 
+/** An adapter and how strongly it is applied, −2…2. */
+export interface AppliedLora {
+  readonly id: string;
+  readonly weight: number;
+}
+
 export interface TextEncoder {
   /**
    * @param inputIds  int32 `[T]`, real tokens and the end token, no pads
+   * @param loras     adapters that every step of this prompt is drawn with; default none
+   * @throws {ServiceError} `adapter_not_found` or `adapter_invalid`
    */
-  encode(inputIds: Int32Array): Promise<PromptConditioning>;
+  encode(inputIds: Int32Array, loras?: readonly AppliedLora[]): Promise<PromptConditioning>;
 }
 
 export interface PredictArgs {
@@ -83,6 +91,8 @@ export interface GenerateOptions {
   readonly sampler: string;
   readonly sizePolicy: 'fit' | 'exact';
   readonly background: 'auto' | 'transparent' | 'opaque';
+  /** Adapters, in the order in which their updates are added. Default none. */
+  readonly loras?: readonly AppliedLora[];
   /** The container that the picture is meant for: JPEG has no alpha, so `auto` drops it. Default `png`. */
   readonly outputFormat?: ImageFormat;
 }

@@ -10,6 +10,8 @@ import { PixArtLcmPipeline } from './pixart-lcm.ts';
 export interface LoadPipelineOptions {
   /** threads of one run of one network; default 1 */
   readonly threads?: number;
+  /** folder of adapters beside those of the bundle */
+  readonly adapters?: string | undefined;
   readonly signal?: AbortSignal;
 }
 
@@ -20,7 +22,7 @@ export interface LoadPipelineOptions {
  */
 export async function loadPipeline(
   bundleFolder: string,
-  { threads = 1, signal }: LoadPipelineOptions = {},
+  { threads = 1, adapters, signal }: LoadPipelineOptions = {},
 ): Promise<PixArtLcmPipeline> {
   const bundle = await loadBundle(bundleFolder, signal ? { signal } : {});
   const { info, text, scheduler, preview, vae } = bundle.manifest;
@@ -33,7 +35,10 @@ export async function loadPipeline(
     { maxSequenceLength: text.max_sequence_length },
   );
   signal?.throwIfAborted();
-  const { textEncoder, transformer, vaeDecoder, dispose } = await createModels(bundle, { threads });
+  const { textEncoder, transformer, vaeDecoder, dispose } = await createModels(bundle, {
+    threads,
+    adapters,
+  });
   return new PixArtLcmPipeline({
     info,
     tokenizer,

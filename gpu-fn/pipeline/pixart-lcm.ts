@@ -72,7 +72,7 @@ export class PixArtLcmPipeline {
 
     const textStart = this.#now();
     const encoding = tokenizer.encode(text);
-    const prompt = await textEncoder.encode(encoding.inputIds);
+    const prompt = await textEncoder.encode(encoding.inputIds, options.loras);
     if (prompt.promptEmbeds) assertFinite(prompt.promptEmbeds, 'text encoder');
     signal?.throwIfAborted();
 

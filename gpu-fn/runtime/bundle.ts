@@ -101,6 +101,7 @@ async function readManifest(folder: string): Promise<Manifest> {
 function checkReferences(folder: string, manifest: Manifest): void {
   const named = [
     manifest.tokenizer,
+    ...Object.values(manifest.adapters ?? {}),
     ...Object.values(manifest.graphs).flatMap(({ model, data }) =>
       data === undefined ? [model] : [model, data],
     ),

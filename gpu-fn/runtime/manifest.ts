@@ -6,7 +6,7 @@
  */
 import { createHash } from 'node:crypto';
 import * as z from 'zod';
-import { modelInfo } from '#shared/schemas/model.ts';
+import { ADAPTER_ID_PATTERN, modelInfo } from '#shared/schemas/model.ts';
 
 export const BUNDLE_FORMAT = 1;
 export const MANIFEST_FILE = 'manifest.json';
@@ -21,6 +21,9 @@ export const graphName = z.enum([
   'prompt',
   'condition',
   'denoise',
+  'prompt_lora',
+  'condition_lora',
+  'denoise_lora',
   'vae_decoder',
   'vae_encoder',
 ]);
@@ -59,6 +62,8 @@ export const manifestSchema = z.object({
   }),
   transformer: z.object({
     latent_channels: size,
+    /** twice the latent channels when the checkpoint has a learned variance; absent in older bundles */
+    out_channels: size.optional(),
     width: size,
     num_layers: size,
     patch_size: size,
@@ -85,6 +90,8 @@ export const manifestSchema = z.object({
       latent_rgb_bias: z.tuple([z.number(), z.number(), z.number()]),
     })
     .optional(),
+  /** Adapters inside the bundle, by id: normalised safetensors files. */
+  adapters: z.record(z.string().regex(ADAPTER_ID_PATTERN), fileName).optional(),
   info: modelInfo,
 });
 export type Manifest = z.infer<typeof manifestSchema>;

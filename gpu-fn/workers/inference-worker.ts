@@ -5,11 +5,11 @@ import { loadPipeline } from '../pipeline/load-pipeline.ts';
 import type { WorkerData } from './protocol.ts';
 import { serveJobs } from './serve-jobs.ts';
 
-const { bundle, threads } = workerData as WorkerData;
+const { bundle, threads, adapters } = workerData as WorkerData;
 if (!parentPort) throw new Error('inference-worker.ts runs as a worker thread only');
 await serveJobs({
   port: parentPort,
   bundle,
-  loadPipeline: () => loadPipeline(bundle, { threads }),
+  loadPipeline: () => loadPipeline(bundle, { threads, adapters }),
   encodeImage,
 });

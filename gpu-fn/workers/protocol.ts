@@ -40,4 +40,6 @@ export type FromWorker =
 export interface WorkerData {
   readonly bundle: string;
   readonly threads: number;
+  /** folder of uploaded adapters; absent when there is none */
+  readonly adapters?: string | undefined;
 }

@@ -17,6 +17,7 @@ export function toGenerateOptions(input: CompleteInput, pictureIndex: number): G
     sampler: input.scheduler,
     sizePolicy: input.size_policy,
     background: input.background,
+    loras: input.loras,
     outputFormat: input.output_format,
   };
 }

@@ -1,6 +1,6 @@
 /** Which emitter a target and a precision take. */
 import type { BundlePrecision, BundleTarget } from '../../runtime/manifest.ts';
-import { CheckpointError } from '../errors.ts';
+import { CheckpointError } from '../../safetensors/errors.ts';
 import { CudaEmitter } from './cuda.ts';
 import type { Emitter } from './emitter.ts';
 import { FloatEmitter } from './float.ts';

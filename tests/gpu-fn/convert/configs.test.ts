@@ -8,7 +8,7 @@ import {
   transformerConfigSchema,
   vaeConfigSchema,
 } from '../../../gpu-fn/convert/configs.ts';
-import { CheckpointError } from '../../../gpu-fn/convert/errors.ts';
+import { CheckpointError } from '../../../gpu-fn/safetensors/errors.ts';
 import { temporaryFolder } from '../../helpers/temporary-folder.ts';
 import { tinyConfigs } from '../../helpers/tiny-checkpoint.ts';
 

@@ -6,9 +6,9 @@ import {
   convertCheckpoint,
   DestinationError,
 } from '../../../gpu-fn/convert/convert.ts';
-import { CheckpointError } from '../../../gpu-fn/convert/errors.ts';
 import { loadBundle } from '../../../gpu-fn/runtime/bundle.ts';
 import { liveSessionCount } from '../../../gpu-fn/runtime/session.ts';
+import { CheckpointError } from '../../../gpu-fn/safetensors/errors.ts';
 import { transformerShapes, vaeShapes } from '../../helpers/checkpoint-shapes.ts';
 import { type TemporaryFolder, temporaryFolder } from '../../helpers/temporary-folder.ts';
 import { tinyConfigs, writeTensors, writeTinyCheckpoint } from '../../helpers/tiny-checkpoint.ts';

@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { CheckpointError } from '../../../gpu-fn/convert/errors.ts';
 import type { TensorSource } from '../../../gpu-fn/convert/onnx/external-data.ts';
 import {
   blockSources,
@@ -11,6 +10,7 @@ import {
   transposedSource,
 } from '../../../gpu-fn/convert/quantize.ts';
 import type { WeightReader } from '../../../gpu-fn/convert/tensor-reader.ts';
+import { CheckpointError } from '../../../gpu-fn/safetensors/errors.ts';
 
 /** A weight in memory, read two rows at a time. */
 function weight(rows: readonly (readonly number[])[], scales?: readonly number[]): WeightReader {

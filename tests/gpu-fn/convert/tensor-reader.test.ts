@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
-import { openSafetensors } from '../../../gpu-fn/convert/safetensors.ts';
 import { selectRows, TensorReader } from '../../../gpu-fn/convert/tensor-reader.ts';
+import { openSafetensors } from '../../../gpu-fn/safetensors/safetensors.ts';
 import {
   encodeSafetensors,
   type TensorToWrite,

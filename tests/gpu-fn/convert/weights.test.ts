@@ -5,9 +5,9 @@ import {
   TRANSFORMER_NAMES,
   VAE_NAMES,
 } from '../../../gpu-fn/convert/checkpoint.ts';
-import { CheckpointError } from '../../../gpu-fn/convert/errors.ts';
-import { openSafetensors } from '../../../gpu-fn/convert/safetensors.ts';
 import { Weights, type WeightsOptions } from '../../../gpu-fn/convert/weights.ts';
+import { CheckpointError } from '../../../gpu-fn/safetensors/errors.ts';
+import { openSafetensors } from '../../../gpu-fn/safetensors/safetensors.ts';
 import { encodeSafetensors, type TensorToWrite } from '../../helpers/safetensors-file.ts';
 import { temporaryFolder } from '../../helpers/temporary-folder.ts';
 

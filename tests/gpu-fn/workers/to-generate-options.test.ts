@@ -37,6 +37,7 @@ describe('toGenerateOptions()', () => {
       sampler: 'lcm',
       sizePolicy: 'exact',
       background: 'opaque',
+      loras: [],
       outputFormat: 'webp',
     });
   });

@@ -23,6 +23,7 @@ export interface TensorEntry {
   readonly name: string;
   readonly dtype: SafetensorsDtype;
   readonly shape: readonly number[];
+  readonly byteLength: number;
 }
 
 /** The tensors of one component, opened for reading. */
@@ -30,6 +31,8 @@ export interface TensorStore extends AsyncDisposable {
   /** for messages: the file or index that was opened */
   readonly path: string;
   readonly entries: ReadonlyMap<string, TensorEntry>;
+  /** `__metadata__` of the first file; texts that nobody has checked */
+  readonly metadata: ReadonlyMap<string, string>;
   /**
    * Bytes `begin`–`end` of a tensor.
    *
@@ -52,6 +55,8 @@ const entrySchema = z.strictObject({
   shape: z.array(z.int().min(0)).max(RANK_MAX),
   data_offsets: z.tuple([z.int().min(0), z.int().min(0)]),
 });
+
+const metadataSchema = z.record(z.string(), z.string());
 
 const indexSchema = z.object({ weight_map: z.record(z.string(), z.string()) });
 
@@ -122,13 +127,14 @@ interface OpenFile {
   readonly path: string;
   readonly handle: FileHandle;
   readonly entries: ReadonlyMap<string, PlacedEntry>;
+  readonly metadata: ReadonlyMap<string, string>;
 }
 
 async function openFile(path: string): Promise<OpenFile> {
   const handle = await open(path, 'r');
   try {
     const { size } = await handle.stat();
-    return { path, handle, entries: await readHeader(handle, path, size) };
+    return { path, handle, ...(await readHeader(handle, path, size)) };
   } catch (error) {
     await handle.close();
     throw error;
@@ -139,7 +145,7 @@ async function readHeader(
   handle: FileHandle,
   path: string,
   fileBytes: number,
-): Promise<Map<string, PlacedEntry>> {
+): Promise<Pick<OpenFile, 'entries' | 'metadata'>> {
   if (fileBytes < PREFIX_BYTES) {
     throw new CheckpointError(`${path}: ${fileBytes} bytes are no safetensors file`);
   }
@@ -166,7 +172,9 @@ async function readHeader(
     throw new CheckpointError(`${path}: ${entries.size} tensors, limit ${TENSOR_COUNT_MAX}`);
   }
   checkCoverage([...entries.values()], { path, dataStart, fileBytes });
-  return entries;
+  const metadata = metadataSchema.safeParse(header.data.__metadata__ ?? {});
+  if (!metadata.success) throw new CheckpointError(`${path}: __metadata__ is no map of texts`);
+  return { entries, metadata: new Map(Object.entries(metadata.data)) };
 }
 
 interface FileBounds {
@@ -201,7 +209,7 @@ function placeEntry(name: string, value: unknown, bounds: FileBounds): PlacedEnt
   if (end > bounds.fileBytes) {
     throw new CheckpointError(`${where}: ends at byte ${end}, the file at ${bounds.fileBytes}`);
   }
-  return { name, dtype, shape, begin, end };
+  return { name, dtype, shape, byteLength: expected, begin, end };
 }
 
 /** Tensors follow each other without overlap or hole and end where the file ends, as the format demands. */
@@ -230,11 +238,13 @@ function storeOf(path: string, files: readonly OpenFile[]): TensorStore {
   }
   const entries = new Map<string, TensorEntry>();
   for (const [name, { entry }] of placed) {
-    entries.set(name, { name, dtype: entry.dtype, shape: entry.shape });
+    const { dtype, shape, byteLength } = entry;
+    entries.set(name, { name, dtype, shape, byteLength });
   }
   return {
     path,
     entries,
+    metadata: files[0]?.metadata ?? new Map(),
     async read(name, begin, end) {
       const found = placed.get(name);
       if (found === undefined) throw new CheckpointError(`${path}: tensor ${name} is missing`);
