@@ -8,7 +8,7 @@
 import { DurableObject } from 'cloudflare:workers';
 import { encodeHex } from '#shared/hex.ts';
 import { RETRY_WINDOW_MS } from '#shared/limits.ts';
-import type { KeyRecord } from '#shared/schemas/api-key.ts';
+import type { KeyRecord, Quota } from '#shared/schemas/api-key.ts';
 import {
   createTokenKey,
   signToken,
@@ -57,8 +57,8 @@ export interface KeyDescription {
 
 export interface KeyUsage extends UsageState {
   readonly openStreams: number;
-  /** Generations in the period of its quota. */
-  readonly quotaUsed: number | undefined;
+  /** Its quota, with the generations of the current period. */
+  readonly quota: (Quota & { readonly used: number }) | undefined;
 }
 
 interface StoredKey {
@@ -221,7 +221,7 @@ export class ApiKey extends DurableObject<Env> {
     return {
       ...this.#usage.state,
       openStreams: this.#streams.count(nowMs),
-      quotaUsed: quota && this.#usage.generations(quota.period, nowMs),
+      quota: quota && { ...quota, used: this.#usage.generations(quota.period, nowMs) },
     };
   }
 

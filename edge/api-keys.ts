@@ -2,8 +2,8 @@
  * Who is calling: look-up of hashed keys, compared in constant time, and of the browser tokens that keys have signed.
  *
  * An isolate keeps a record for at most 2 s and a refusal for 1 s, so that a revoked key is out within 2 s. From half of that
- * age on the next request refreshes it behind its own back. A secret that does not match what is known is looked up again
- * once that is `SECOND_LOOK_MS` old: it may have been made a moment ago. Only plain data is shared between requests, never a
+ * age on the next request refreshes it behind its own back. What does not match what is known is looked up again once that is
+ * a moment old: it may have been made since. Only plain data is shared between requests, never a
  * promise.
  */
 import { parseApiKey } from '#shared/api-key.ts';
@@ -51,7 +51,8 @@ type WaitUntil = (work: Promise<unknown>) => void;
 
 const RECORD_AGE_MS_MAX = 2000;
 const REFUSAL_AGE_MS_MAX = 1000;
-const SECOND_LOOK_MS = 250;
+/** A new secret; a first token, which may be used right where it was made. */
+const SECOND_LOOK_MS = { secret: 250, token: 50 } as const;
 const KNOWN_MAX = 10_000;
 /** Compared with when there is no record, so that an unknown key takes the same time as a wrong one. */
 const NOBODY = new Uint8Array(32);
@@ -89,9 +90,15 @@ export class ApiKeys {
     throw new ServiceError('invalid_credentials');
   }
 
+  /** The key has been changed here: what is known of it is looked up again. */
+  forget(id: string): void {
+    this.#known.delete(id);
+  }
+
   async #authenticateKey(text: string, id: string, waitUntil: WaitUntil): Promise<Caller> {
     const digest = await sha256(text);
-    const record = await this.#find(id, waitUntil, (known) => this.#hasSecret(known, digest));
+    const test = (known: KnownKey | null) => this.#hasSecret(known, digest);
+    const record = await this.#find(id, waitUntil, { test, kind: 'secret' });
     if (record === undefined) throw new ServiceError('invalid_credentials');
     return { ...toCaller(record), kind: record.type ?? 'secret' };
   }
@@ -102,7 +109,8 @@ export class ApiKeys {
     waitUntil: WaitUntil,
   ): Promise<Caller> {
     const keyOf = (known: KnownKey | null) => known?.tokenKeys?.find((key) => key.kid === kid);
-    const record = await this.#find(keyId, waitUntil, (known) => keyOf(known) !== undefined);
+    const test = (known: KnownKey | null) => keyOf(known) !== undefined;
+    const record = await this.#find(keyId, waitUntil, { test, kind: 'token' });
     const key = keyOf(record ?? null);
     if (record === undefined || key === undefined) throw new ServiceError('invalid_credentials');
     const claims = await verifyToken(text, { key, keyId, nowMs: this.#options.now() });
@@ -132,10 +140,16 @@ export class ApiKeys {
   async #find(
     id: string,
     waitUntil: WaitUntil,
-    test: (known: KnownKey | null) => boolean,
+    {
+      test,
+      kind,
+    }: {
+      readonly test: (known: KnownKey | null) => boolean;
+      readonly kind: keyof typeof SECOND_LOOK_MS;
+    },
   ): Promise<KnownKey | undefined> {
     let { record, atMs } = await this.#record(id, waitUntil);
-    if (!test(record) && this.#options.now() - atMs >= SECOND_LOOK_MS) {
+    if (!test(record) && this.#options.now() - atMs >= SECOND_LOOK_MS[kind]) {
       ({ record, atMs } = await this.#fetch(id));
     }
     return test(record) && record !== null ? record : undefined;

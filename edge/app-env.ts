@@ -1,10 +1,12 @@
 /** What the app is built from, and what its middleware hands on. */
 import type { ApiKeys, Caller } from './api-keys.ts';
 import type { Config } from './config.ts';
+import type { Counters } from './counters.ts';
 import type { Idempotency } from './idempotency.ts';
 import type { ImageStore } from './image-store.ts';
 import type { Delivery, DeliveryOutcome } from './job-protocol.ts';
 import type { JobNamespace } from './jobs.ts';
+import type { KeyStore } from './key-store.ts';
 import type { Log } from './log.ts';
 import type { OpenStreams } from './open-streams.ts';
 import type { PromptPolicy } from './prompt-policy.ts';
@@ -18,6 +20,7 @@ export interface Deps {
   readonly config: Config;
   readonly log: Log;
   readonly apiKeys: ApiKeys;
+  readonly keyStore: KeyStore;
   readonly readLeases: ReadLeases;
   readonly images: ImageStore;
   readonly jobs: JobNamespace;
@@ -29,6 +32,9 @@ export interface Deps {
   readonly deliver: (jobName: string, delivery: Delivery) => Promise<DeliveryOutcome>;
   /** Files of the page; absent where none are bound. */
   readonly assets: ((request: Request) => Promise<Response>) | undefined;
+  readonly counters: Counters;
+  /** What all isolates have counted. */
+  readonly metricsText: () => Promise<string>;
   readonly now: () => number;
   readonly randomSeed: () => number;
 }

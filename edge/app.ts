@@ -18,10 +18,14 @@ import { rawPath } from './request-path.ts';
 import { generations } from './routes/generations.ts';
 import { healthz, readyz } from './routes/health.ts';
 import { images } from './routes/images.ts';
+import { createKey, listKeys, retrieveKey, revokeKey, rotateKey } from './routes/keys.ts';
+import { metrics } from './routes/metrics.ts';
 import { listModels, retrieveModel } from './routes/models.ts';
 import { openapi } from './routes/openapi.ts';
 import { page } from './routes/page.ts';
 import { replicateHook } from './routes/replicate-hook.ts';
+import { createToken } from './routes/tokens.ts';
+import { usage } from './routes/usage.ts';
 
 export function createApp(deps: Deps): Hono<AppEnv> {
   const { config, log } = deps;
@@ -39,10 +43,21 @@ export function createApp(deps: Deps): Hono<AppEnv> {
   app.get('/i/:name', images(deps));
   app.post('/hooks/replicate', replicateHook(deps));
 
-  app.use('/v1/*', authenticate(config, deps.apiKeys), readLease(deps.readLeases));
+  const guard = [authenticate(config, deps.apiKeys), readLease(deps.readLeases)] as const;
+  app.use('/metrics', ...guard);
+  app.get('/metrics', metrics(deps));
+
+  app.use('/v1/*', ...guard);
   app.post('/v1/images/generations', generations(deps, drawings));
   app.get('/v1/models', listModels(deps));
   app.get('/v1/models/:id', retrieveModel(deps));
+  app.post('/v1/keys', createKey(deps));
+  app.get('/v1/keys', listKeys(deps));
+  app.get('/v1/keys/:id', retrieveKey(deps));
+  app.delete('/v1/keys/:id', revokeKey(deps));
+  app.post('/v1/keys/:id/rotate', rotateKey(deps));
+  app.post('/v1/tokens', createToken(deps));
+  app.get('/v1/usage', usage(deps));
 
   app.get('*', page(deps));
   return app;

@@ -1,10 +1,14 @@
 /** Bindings of the Worker, as `wrangler.toml` declares them. Only `config.ts` and `index.ts` look inside. */
 import type { ApiKey } from './api-key.ts';
 import type { Job } from './job.ts';
+import type { KeyRing } from './key-ring.ts';
+import type { Metrics } from './metrics.ts';
 
 export interface Env {
   readonly JOB: DurableObjectNamespace<Job>;
   readonly API_KEY: DurableObjectNamespace<ApiKey>;
+  readonly KEY_RING: DurableObjectNamespace<KeyRing>;
+  readonly METRICS: DurableObjectNamespace<Metrics>;
   readonly IMAGES: R2Bucket;
   readonly ASSETS?: Fetcher;
   readonly GPU_URL?: string;

@@ -4,9 +4,11 @@ import { ApiKeys } from './api-keys.ts';
 import { createApp } from './app.ts';
 import type { AppEnv, Deps } from './app-env.ts';
 import { ConfigError, loadConfig } from './config.ts';
+import { Counters } from './counters.ts';
 import type { Env } from './env.ts';
 import { Idempotency } from './idempotency.ts';
 import { ImageStore } from './image-store.ts';
+import { KeyStore } from './key-store.ts';
 import { createLog } from './log.ts';
 import { OpenStreams } from './open-streams.ts';
 import { createPromptPolicy } from './prompt-policy.ts';
@@ -15,6 +17,8 @@ import { loadUpstreams } from './upstreams/create-upstreams.ts';
 
 export { ApiKey } from './api-key.ts';
 export { Job } from './job.ts';
+export { KeyRing } from './key-ring.ts';
+export { Metrics } from './metrics.ts';
 
 let app: Hono<AppEnv> | undefined;
 
@@ -49,6 +53,11 @@ function createDeps(env: Env): Deps {
       lookUp: async (id) => env.API_KEY.getByName(id).record(),
       now: Date.now,
     }),
+    keyStore: new KeyStore({
+      keys: env.API_KEY,
+      rings: env.KEY_RING,
+      configured: config.bootstrapKeys,
+    }),
     readLeases: new ReadLeases({
       readsPerMinute: config.readsPerMinute,
       take: async (keyId, limits, want) => env.API_KEY.getByName(keyId).takeReads(limits, want),
@@ -65,6 +74,11 @@ function createDeps(env: Env): Deps {
     isUpstreamReady: () => upstreams.isReady(),
     deliver: async (jobName, delivery) => env.JOB.getByName(jobName).deliver(delivery),
     assets: assets === undefined ? undefined : (request) => assets.fetch(request),
+    counters: new Counters({
+      send: (series) => env.METRICS.getByName('edge').add(series),
+      now: Date.now,
+    }),
+    metricsText: () => env.METRICS.getByName('edge').text(),
     now: Date.now,
     randomSeed: () => crypto.getRandomValues(new Uint32Array(1))[0]!,
   };

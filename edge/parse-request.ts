@@ -19,6 +19,20 @@ export function parseRequest<T>(schema: z.ZodType<T>, body: JsonObject): T {
   });
 }
 
+/**
+ * The same for the routes that are ours alone: a member that is not known is refused.
+ *
+ * @throws {ServiceError} as `parseRequest`, and `unknown_parameter`
+ */
+export function parseOwnRequest<T>(schema: z.ZodObject & z.ZodType<T>, body: JsonObject): T {
+  const unknown = Object.keys(body).find((name) => !Object.hasOwn(schema.shape, name));
+  if (unknown !== undefined) {
+    const param = unknown.slice(0, 64).toWellFormed();
+    throw new ServiceError('unknown_parameter', { param, detail: `${param} is not known here.` });
+  }
+  return parseRequest(schema, body);
+}
+
 /** `["loras", 0, "id"]` → `loras[0].id`. */
 function toPath(path: readonly PropertyKey[]): string {
   return path

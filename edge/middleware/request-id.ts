@@ -2,8 +2,7 @@
 import type { MiddlewareHandler } from 'hono';
 import { HEADERS, REQUEST_ID_PATTERN } from '#shared/headers.ts';
 import { encodeHex } from '#shared/hex.ts';
-import type { AppEnv } from '../app-env.ts';
-import type { Log } from '../log.ts';
+import type { AppEnv, Deps } from '../app-env.ts';
 import { setRateLimitHeaders } from '../rate-limit-headers.ts';
 import { rawPath } from '../request-path.ts';
 import { findRoute, surfaceOf } from '../route-table.ts';
@@ -14,10 +13,8 @@ const TRACEPARENT_PATTERN = /^[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f
 export function requestId({
   log,
   now,
-}: {
-  log: Log;
-  now: () => number;
-}): MiddlewareHandler<AppEnv> {
+  counters,
+}: Pick<Deps, 'log' | 'now' | 'counters'>): MiddlewareHandler<AppEnv> {
   return async (c, next) => {
     const given = c.req.header(HEADERS.requestId);
     const id = given !== undefined && REQUEST_ID_PATTERN.test(given) ? given : newId('req_');
@@ -45,10 +42,15 @@ export function requestId({
     c.res = new Response(c.res.body, { status: c.res.status, headers });
 
     const { status } = c.res;
+    const { code, cache } = c.var.logFields as { code?: string; cache?: string };
+    const { method } = c.req;
+    const outcomes = cache?.split(',') ?? [];
+    counters.count({ route, method, status, totalMs: times.totalMs, code, outcomes });
+    counters.flushIfDue((work) => c.executionCtx.waitUntil(work));
     const level = status >= 500 ? 'error' : 'info';
     log[level]('request.completed', {
       request_id: id,
-      method: c.req.method,
+      method,
       // Without its query: keys have been sent there by mistake.
       path,
       status,

@@ -10,7 +10,7 @@ export function healthz(): Handler<AppEnv> {
   return (c) => c.json({ status: 'ok' }, 200, { 'Cache-Control': 'no-store' });
 }
 
-export function readyz({ isUpstreamReady, now, config }: Deps): Handler<AppEnv> {
+export function readyz({ isUpstreamReady, now, config, promptPolicy }: Deps): Handler<AppEnv> {
   let last = { ready: false, atMs: Number.NEGATIVE_INFINITY };
   return async (c) => {
     if (now() - last.atMs >= READY_TTL_MS) {
@@ -20,6 +20,8 @@ export function readyz({ isUpstreamReady, now, config }: Deps): Handler<AppEnv> 
     if (!hasKeys)
       throw new ServiceError('auth_unavailable', { detail: 'No API keys are configured.' });
     if (!last.ready) throw new ServiceError('model_unavailable', { retryAfterMs: 2000 });
-    return c.json({ status: 'ready' }, 200, { 'Cache-Control': 'no-store' });
+    // Whoever runs this is to know whether prompts are looked at.
+    const body = { status: 'ready', prompt_policy: promptPolicy.name };
+    return c.json(body, 200, { 'Cache-Control': 'no-store' });
   };
 }

@@ -2,6 +2,15 @@
 import type { Handler } from 'hono';
 import * as z from 'zod';
 import { ERRORS, type ErrorCode, openAiStatus } from '#shared/errors.ts';
+import {
+  createKeyRequest,
+  createTokenRequest,
+  keyList,
+  keyObject,
+  rotateKeyRequest,
+  tokenObject,
+  usageObject,
+} from '#shared/schemas/api-key.ts';
 import { completedEvent, errorEvent, partialImageEvent } from '#shared/schemas/event.ts';
 import { generateRequest } from '#shared/schemas/generate.ts';
 import { imagesResponse, modelList, modelObject } from '#shared/schemas/image.ts';
@@ -98,6 +107,7 @@ export function buildDocument(): Record<string, unknown> {
           },
         },
       },
+      ...keyPaths(),
       '/i/{name}': {
         get: {
           operationId: 'readImage',
@@ -119,6 +129,16 @@ export function buildDocument(): Record<string, unknown> {
         },
       },
       '/healthz': probe('healthz', 'Whether the edge is alive'),
+      '/metrics': {
+        get: {
+          operationId: 'readMetrics',
+          summary: 'What the edge has counted, for Prometheus; scope admin',
+          responses: {
+            200: { description: 'Metrics', content: { 'text/plain': {} } },
+            ...problems(401, 403, 429),
+          },
+        },
+      },
       '/readyz': probe('readyz', 'Whether a model server can take work'),
     },
     components: {
@@ -136,6 +156,13 @@ export function buildDocument(): Record<string, unknown> {
         PartialImageEvent: toSchema(partialImageEvent),
         CompletedEvent: toSchema(completedEvent),
         ErrorEvent: toSchema(errorEvent),
+        CreateKeyRequest: toSchema(createKeyRequest, 'input'),
+        RotateKeyRequest: toSchema(rotateKeyRequest, 'input'),
+        Key: toSchema(keyObject),
+        KeyList: toSchema(keyList),
+        CreateTokenRequest: toSchema(createTokenRequest, 'input'),
+        BrowserToken: toSchema(tokenObject),
+        Usage: toSchema(usageObject),
         Model: toSchema(modelObject),
         ModelList: toSchema(modelList),
         OpenAiError: toSchema(openAiErrorBody),
@@ -143,6 +170,96 @@ export function buildDocument(): Record<string, unknown> {
       },
     },
   };
+}
+
+/** Keys, tokens and usage. */
+function keyPaths(): Record<string, unknown> {
+  const id = {
+    name: 'id',
+    in: 'path',
+    required: true,
+    schema: { type: 'string', pattern: '^[a-z0-9]{12}$' },
+  };
+  const query = (name: string, description: string, schema: unknown) => ({
+    name,
+    in: 'query',
+    description,
+    schema,
+  });
+  const body = (name: string, required = true) => ({
+    required,
+    content: { 'application/json': { schema: ref(name) } },
+  });
+  const refused = problems(400, 401, 403, 413, 415, 422, 429, 503);
+  return {
+    '/v1/keys': {
+      get: {
+        operationId: 'listKeys',
+        summary: 'Keys of the account; scope keys',
+        responses: { 200: json('The keys', ref('KeyList')), ...problems(401, 403, 429, 503) },
+      },
+      post: {
+        operationId: 'createKey',
+        summary: 'Make a key; scope keys',
+        requestBody: body('CreateKeyRequest'),
+        responses: { 201: json('The key, shown this once', ref('Key')), ...refused },
+      },
+    },
+    '/v1/keys/{id}': {
+      get: {
+        operationId: 'retrieveKey',
+        summary: 'One key; scope keys',
+        parameters: [id],
+        responses: { 200: json('The key', ref('Key')), ...problems(401, 403, 404, 429, 503) },
+      },
+      delete: {
+        operationId: 'revokeKey',
+        summary: 'Revoke a key; scope keys',
+        parameters: [id],
+        responses: { 200: json('The key', ref('Key')), ...problems(401, 403, 404, 429, 503) },
+      },
+    },
+    '/v1/keys/{id}/rotate': {
+      post: {
+        operationId: 'rotateKey',
+        summary: 'Another secret for a key; scope keys',
+        parameters: [id],
+        requestBody: body('RotateKeyRequest', false),
+        responses: {
+          200: json('The key, shown this once', ref('Key')),
+          ...problems(404),
+          ...refused,
+        },
+      },
+    },
+    '/v1/tokens': {
+      post: {
+        operationId: 'createToken',
+        summary: 'A browser token; scope generate, secret keys only',
+        requestBody: body('CreateTokenRequest'),
+        responses: { 201: json('The token', ref('BrowserToken')), ...refused },
+      },
+    },
+    '/v1/usage': {
+      get: {
+        operationId: 'readUsage',
+        summary: 'What keys have drawn, by day; without scope keys the own one',
+        parameters: [
+          query('key_id', 'One key', { type: 'string' }),
+          query('days', 'Days back. Default 31', { type: 'integer', minimum: 1, maximum: 92 }),
+        ],
+        responses: {
+          200: json('Usage', ref('Usage')),
+          ...problems(400, 401, 403, 404, 429, 503),
+        },
+      },
+    },
+  };
+}
+
+function problems(...statuses: number[]): Record<string, unknown> {
+  const problemResponse = { $ref: '#/components/responses/Problem' };
+  return Object.fromEntries(statuses.map((status) => [status, problemResponse]));
 }
 
 /** Statuses that a generation can be refused with, from the table of errors. */

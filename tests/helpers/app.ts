@@ -4,9 +4,11 @@ import { ApiKeys } from '../../edge/api-keys.ts';
 import { createApp } from '../../edge/app.ts';
 import type { AppEnv, Deps } from '../../edge/app-env.ts';
 import { type Config, parseConfig } from '../../edge/config.ts';
+import { Counters } from '../../edge/counters.ts';
 import { Idempotency } from '../../edge/idempotency.ts';
 import { ImageStore } from '../../edge/image-store.ts';
 import type { KeyNamespace } from '../../edge/key-objects.ts';
+import { KeyStore } from '../../edge/key-store.ts';
 import { createLog } from '../../edge/log.ts';
 import { OpenStreams } from '../../edge/open-streams.ts';
 import { createPromptPolicy } from '../../edge/prompt-policy.ts';
@@ -126,6 +128,9 @@ export function createTestApp({
     },
     idempotency: new Idempotency({ keys: KEYS, readPicture: async () => undefined }),
     streams: new OpenStreams(KEYS),
+    keyStore: new KeyStore({ keys: {} as never, rings: {} as never, configured: [] }),
+    counters: new Counters({ send: async () => undefined, now: Date.now }),
+    metricsText: async () => '',
     promptPolicy: createPromptPolicy(config.promptBlocklist),
     isUpstreamReady: async () => true,
     deliver: async () => 'unknown',

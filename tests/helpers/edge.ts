@@ -25,11 +25,13 @@ export async function startEdge({
   stateDir,
   rate = 100_000,
   burst = 10_000,
+  scopes = ['generate', 'read'],
 }: {
   bindings?: Record<string, string>;
   stateDir?: string;
   rate?: number;
   burst?: number;
+  scopes?: readonly string[];
 } = {}): Promise<RunningEdge> {
   const upstream = await startUpstream({ signingKey: SIGNING_KEY });
   const { key, id, sha256 } = await createApiKey();
@@ -41,9 +43,7 @@ export async function startEdge({
     bindings: {
       MODELS: JSON.stringify([MODEL]),
       GPU_SIGNING_KEY: SIGNING_KEY,
-      API_KEYS_BOOTSTRAP: JSON.stringify([
-        { id, sha256, scopes: ['generate', 'read'], rate, burst, streams: 10_000 },
-      ]),
+      API_KEYS_BOOTSTRAP: JSON.stringify([{ id, sha256, scopes, rate, burst, streams: 10_000 }]),
       READS_PER_MINUTE: '1000000',
       ...bindings,
     },
