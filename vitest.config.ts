@@ -22,6 +22,7 @@ export default defineConfig({
       project('shared', ['tests/shared/**/*.test.ts']),
       project('gpu-fn', ['tests/gpu-fn/**/*.test.ts']),
       project('edge', ['tests/edge/**/*.test.ts']),
+      project('clients', ['tests/clients/**/*.test.ts']),
       project('e2e', ['tests/e2e/**/*.test.ts'], { fileParallelism: false }),
       project('page', ['tests/page/**/*.test.ts'], { fileParallelism: false }),
     ],

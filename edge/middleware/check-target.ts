@@ -8,6 +8,10 @@ import { checkPath, rawPath } from '../request-path.ts';
 
 export function checkTarget(): MiddlewareHandler<AppEnv> {
   return async (c, next) => {
+    // A preflight that is refused shows the page nothing but a network error; the request itself tells what is wrong.
+    const isPreflight =
+      c.req.method === 'OPTIONS' && c.req.header('Access-Control-Request-Method') !== undefined;
+    if (isPreflight) return c.body(null, 204);
     checkPath(c.req.url);
     checkHeaders(c.req.raw.headers);
     const { route, surface, requestId } = c.var;

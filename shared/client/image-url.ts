@@ -7,7 +7,8 @@ export interface VariantOptions {
   /** Pixels, at most 2,048; never enlarged. */
   readonly width?: number | undefined;
   readonly height?: number | undefined;
-  readonly fit?: string | undefined;
+  /** With both of them: `contain` (default) shows all of it, `cover` fills the box and cuts off what is outside. */
+  readonly fit?: 'contain' | 'cover' | undefined;
   /** 1–100, for jpeg and webp. */
   readonly quality?: number | undefined;
 }
@@ -19,6 +20,7 @@ export interface PromptUrlOptions {
   readonly seed?: number | undefined;
   readonly negative_prompt?: string | undefined;
   readonly steps?: number | undefined;
+  readonly guidance_scale?: number | undefined;
   readonly format?: ImageFormat | undefined;
   /** 1–100, for jpeg and webp. */
   readonly quality?: number | undefined;

@@ -48,6 +48,29 @@ describe('examples', () => {
     expect(isPng('cat.png')).toBe(true);
   });
 
+  it('sdk.ts tells the steps and saves a picture', async () => {
+    const output = await run(process.execPath, [example('sdk.ts'), 'a red cat', 'red-cat.png']);
+    const lines = output.trim().split('\n');
+    expect(lines[0]).toMatch(/^step \d of 4$/);
+    expect(lines.at(-1)).toMatch(/^red-cat\.png\tseed \d+\tmiss\thttp:/);
+    expect(isPng('red-cat.png')).toBe(true);
+  });
+
+  it('sdk.ts says what is wrong with a prompt', async () => {
+    const child = spawn(process.execPath, [example('sdk.ts'), ' ', 'nothing.png'], {
+      cwd: folder,
+      env: { ...process.env, ORIGIN: service.url, API_KEY: service.key },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    expect(await text(child.stderr)).toMatch(/^prompt_empty: /);
+  });
+
+  it('ai-sdk.ts saves two pictures', async () => {
+    const output = await run(process.execPath, [example('ai-sdk.ts'), 'a green cat', 'green']);
+    expect(output).toBe('green-0.png\ngreen-1.png\n');
+    expect(isPng('green-1.png')).toBe(true);
+  });
+
   it('stream.ts saves previews and the picture', async () => {
     const output = await run(process.execPath, [example('stream.ts'), 'a blue dog', 'dog']);
     const files = output.trim().split('\n');

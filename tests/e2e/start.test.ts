@@ -8,6 +8,7 @@ import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { ROOT } from '../../scripts/node-runtime.js';
 import { listProcesses } from '../../scripts/start/processes.ts';
+import { findFreePort } from '../helpers/free-port.ts';
 import { makeTinyBundle, type TinyBundle } from '../helpers/tiny-bundle.ts';
 import { writeTinyCheckpoint } from '../helpers/tiny-checkpoint.ts';
 
@@ -88,14 +89,6 @@ async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<number 
   child.kill(signal);
   await gone;
   return child.exitCode;
-}
-
-async function findFreePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 const isRefused = (url: string) =>

@@ -291,6 +291,15 @@ describe('the Worker, origins', () => {
     expect(response.headers.get('Access-Control-Allow-Origin')).toBeNull();
   });
 
+  test('the Worker lets a page ask for what is not there, so that it can read the error', async () => {
+    const headers = { Origin: 'https://ok.example', 'Access-Control-Request-Method': 'PATCH' };
+    for (const path of ['/v1/nothing', '/v1/models', '/v1//models']) {
+      const response = await fetch(edge.url + path, { method: 'OPTIONS', headers });
+      expect([path, response.status]).toEqual([path, 204]);
+      expect(response.headers.get('Access-Control-Allow-Origin')).toBe('https://ok.example');
+    }
+  });
+
   test('the Worker sends its CORS headers with errors, too', async () => {
     const headers = { Origin: 'https://ok.example' };
     const response = await edge.generate({}, { headers });
