@@ -74,16 +74,18 @@ const PREVIEW = toDataUri(pictureOf({ width: 16, height: 16, seed: 1, prompt: ''
 const received = (prompt: string) =>
   edge.upstream.received.filter(({ input }) => input.prompt === prompt);
 
-/** Shows one preview; `finish` lets it go on to the picture. */
-function drawSlowly() {
-  const gate = Promise.withResolvers<void>();
+/** Shows one preview, held back until `show` where that is asked for; `finish` lets it go on to the picture. */
+function drawSlowly({ isHeld = false } = {}) {
+  const [first, second] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  if (!isHeld) first.resolve();
   edge.upstream.behaviour = {
-    during: (response) => {
+    during: async (response) => {
+      await first.promise;
       send(response, 'preview', { index: 0, step: 1, steps: 4, image: PREVIEW });
-      return gate.promise;
+      await second.promise;
     },
   };
-  return { finish: gate.resolve };
+  return { show: first.resolve, finish: second.resolve };
 }
 
 describe('a page of another origin', () => {
@@ -194,10 +196,11 @@ describe('<pixart-image>', () => {
   const at = () => ({ 'base-url': edge.url, 'api-key': edge.key });
 
   it('shows its contents, then a preview, then the picture with its alternative text', async () => {
-    const { finish } = drawSlowly();
+    const { show, finish } = drawSlowly({ isHeld: true });
     const prompt = newPrompt();
     await place({ ...at(), prompt, alt: 'A picture', seed: '5' });
     await page.getByText('drawing').waitFor();
+    show();
     await expect.poll(events).toEqual(['preview']);
     const image = page.locator('pixart-image img');
     expect(await image.getAttribute('src')).toBe(PREVIEW);
