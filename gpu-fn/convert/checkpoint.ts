@@ -8,6 +8,8 @@
  * text_encoder/  config.json  model.safetensors | model.safetensors.index.json + shards
  * transformer/   config.json  diffusion_pytorch_model.safetensors (or an index)
  * vae/           config.json  diffusion_pytorch_model.safetensors (or an index)
+ * controlnet/    config.json  diffusion_pytorch_model.safetensors (optional)
+ * edge_detector/ model.safetensors (optional)
  * ```
  */
 import { readFile, stat } from 'node:fs/promises';
@@ -15,6 +17,8 @@ import { join } from 'node:path';
 import { CheckpointError } from '../safetensors/errors.ts';
 import { openSafetensors, type TensorStore } from '../safetensors/safetensors.ts';
 import {
+  type ControlConfig,
+  controlConfigSchema,
   type EdgeConfig,
   edgeConfigSchema,
   type ModelIndex,
@@ -48,6 +52,10 @@ export interface Checkpoint extends AsyncDisposable {
   readonly textEncoder: Component<TextEncoderConfig>;
   readonly transformer: Component<TransformerConfig>;
   readonly vae: Component<VaeConfig>;
+  /** PixArt-δ's control network; absent in most checkpoints */
+  readonly control?: { readonly config: ControlConfig; readonly weights: Weights };
+  /** HED, which makes the pictures that the control network reads */
+  readonly edgeDetector?: { readonly weights: Weights };
 }
 
 /** T5's is 0.8 MB; the tokenizer's own reader has the same limit. */
@@ -86,6 +94,20 @@ export async function openCheckpoint(folder: string): Promise<Checkpoint> {
     ...(await open('vae', 'diffusion_pytorch_model', VAE_NAMES)),
   };
   checkAgreement(folder, { textEncoder, transformer, vae });
+  const control = (await isThere(join(folder, 'controlnet')))
+    ? {
+        config: await readConfig(join(folder, 'controlnet/config.json'), controlConfigSchema),
+        ...(await open('controlnet', 'diffusion_pytorch_model', {})),
+      }
+    : undefined;
+  if (control !== undefined && control.config.num_layers >= transformer.config.num_layers) {
+    throw new CheckpointError(
+      `${folder}: controlnet has ${control.config.num_layers} blocks, the transformer ${transformer.config.num_layers}; it needs fewer`,
+    );
+  }
+  const edgeDetector = (await isThere(join(folder, 'edge_detector')))
+    ? await open('edge_detector', 'model', {})
+    : undefined;
 
   const opened = stack.move();
   return {
@@ -96,6 +118,8 @@ export async function openCheckpoint(folder: string): Promise<Checkpoint> {
     textEncoder,
     transformer,
     vae,
+    ...(control && { control }),
+    ...(edgeDetector && { edgeDetector }),
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
 }
@@ -127,13 +151,17 @@ export const VAE_NAMES: WeightsOptions = {
 };
 
 async function readEdgeConfig(path: string): Promise<EdgeConfig> {
+  return (await isThere(path)) ? await readConfig(path, edgeConfigSchema) : {};
+}
+
+async function isThere(path: string): Promise<boolean> {
   try {
     await stat(path);
+    return true;
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return {};
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false;
     throw error;
   }
-  return await readConfig(path, edgeConfigSchema);
 }
 
 async function readSpieceModel(path: string): Promise<Uint8Array> {

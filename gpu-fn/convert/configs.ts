@@ -83,6 +83,10 @@ export const transformerConfigSchema = z
   });
 export type TransformerConfig = z.infer<typeof transformerConfigSchema>;
 
+/** The control network beside the transformer: copies of its first blocks. */
+export const controlConfigSchema = z.object({ num_layers: z.int().min(1).max(256).default(13) });
+export type ControlConfig = z.infer<typeof controlConfigSchema>;
+
 export const vaeConfigSchema = z
   .object({
     _class_name: z.literal('AutoencoderKL'),

@@ -20,8 +20,11 @@ import { calibrateVae, type VaeCalibration } from './calibrate.ts';
 import { type Checkpoint, openCheckpoint } from './checkpoint.ts';
 import { type DescribeOptions, describeModel } from './describe-model.ts';
 import { createEmitter } from './emitters/create-emitter.ts';
+import { FloatEmitter } from './emitters/float.ts';
 import { LoraEmitter } from './emitters/lora.ts';
-import { buildTransformer, type TransformerGraphs } from './graphs/pixart-transformer.ts';
+import { buildControl } from './graphs/controlnet.ts';
+import { buildEdgeDetector } from './graphs/edge-detector.ts';
+import { buildDenoise, buildTransformer } from './graphs/pixart-transformer.ts';
 import { buildTextEncoder } from './graphs/t5-encoder.ts';
 import { buildVaeDecoder } from './graphs/vae-decoder.ts';
 import { buildVaeEncoder } from './graphs/vae-encoder.ts';
@@ -121,17 +124,12 @@ async function writeBundle(
     Object.assign(files, own);
     written[name] = parts;
   }
-  for (const [name, graph] of Object.entries(buildAdapted(checkpoint, plan))) {
-    const base = graphs[name as AdaptedGraph]!;
-    const { data } = written[name as AdaptedGraph]!;
-    const adapted = `${name as AdaptedGraph}_lora` as const;
-    const { files: own, ...parts } = await writeSharingGraph(folder, adapted, {
-      graph,
-      base,
-      data,
-    });
+  for (const { name, graph, sharedWith } of buildSharing(checkpoint, plan)) {
+    const base = graphs[sharedWith]!;
+    const { data } = written[sharedWith]!;
+    const { files: own, ...parts } = await writeSharingGraph(folder, name, { graph, base, data });
     Object.assign(files, own);
-    written[adapted] = parts;
+    written[name] = parts;
   }
 
   await writeFile(join(folder, TOKENIZER), tokenizer, { flag: 'wx' });
@@ -180,7 +178,7 @@ async function calibrate(
 
 /** Text encoder and transformer, and the proof that each of their tensors is used once. */
 async function buildNetworks(
-  { textEncoder, transformer }: Checkpoint,
+  { textEncoder, transformer, control, edgeDetector }: Checkpoint,
   plan: Plan,
 ): Promise<Graphs> {
   const graphs = {
@@ -189,15 +187,52 @@ async function buildNetworks(
   };
   await textEncoder.weights.finish();
   await transformer.weights.finish();
-  return graphs;
+  const controlGraphs =
+    control &&
+    buildControl(
+      {
+        transformer: transformer.config,
+        base: () => transformer.account(),
+        weights: control.weights,
+        blockCount: control.config.num_layers,
+      },
+      createEmitter(plan),
+    );
+  await control?.weights.finish();
+  // Small beside the rest, and its output is looked at: floats, on every target.
+  const detector = edgeDetector && {
+    edge_detector: buildEdgeDetector(edgeDetector.weights, new FloatEmitter()),
+  };
+  await edgeDetector?.weights.finish();
+  return { ...graphs, ...controlGraphs, ...detector };
 }
 
-type AdaptedGraph = keyof TransformerGraphs;
+interface SharingGraph {
+  readonly name: GraphName;
+  readonly graph: GraphBuilder;
+  readonly sharedWith: GraphName;
+}
 
-/** The transformer once more, with low-rank updates as inputs; on the same weights. */
-function buildAdapted({ transformer }: Checkpoint, plan: Plan): TransformerGraphs {
-  const emitter = new LoraEmitter(createEmitter(plan));
-  return buildTransformer(transformer.config, transformer.account(), emitter);
+/** The transformer with other inputs, on the same weights: low-rank updates, and what a control network adds. */
+function buildSharing({ transformer, control }: Checkpoint, plan: Plan): SharingGraph[] {
+  const { config } = transformer;
+  const adapted = buildTransformer(
+    config,
+    transformer.account(),
+    new LoraEmitter(createEmitter(plan)),
+  );
+  const sharing: SharingGraph[] = [
+    { name: 'prompt_lora', graph: adapted.prompt, sharedWith: 'prompt' },
+    { name: 'condition_lora', graph: adapted.condition, sharedWith: 'condition' },
+    { name: 'denoise_lora', graph: adapted.denoise, sharedWith: 'denoise' },
+  ];
+  if (control !== undefined) {
+    const controlBlocks = control.config.num_layers;
+    const emitter = createEmitter(plan);
+    const graph = buildDenoise(config, transformer.account(), emitter, { controlBlocks });
+    sharing.push({ name: 'denoise_control', graph, sharedWith: 'denoise' });
+  }
+  return sharing;
 }
 
 /** The same for the VAE. */

@@ -137,9 +137,13 @@ function samplers({ edge, scheduler }: Checkpoint) {
   };
 }
 
-function capabilities({ vae }: Checkpoint): Capability[] {
+function capabilities({ vae, control, edgeDetector }: Checkpoint): Capability[] {
   const fromPicture: Capability[] = vae.weights.hasPrefix('encoder.') ? ['image', 'mask'] : [];
-  return [...fromPicture, 'lora'];
+  const fromEdges: Capability[] =
+    control !== undefined && edgeDetector !== undefined && fromPicture.length > 0
+      ? ['control']
+      : [];
+  return [...fromPicture, ...fromEdges, 'lora'];
 }
 
 function preview({ edge, transformer }: Checkpoint): Pick<Manifest, 'preview'> {

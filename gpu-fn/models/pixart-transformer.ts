@@ -2,9 +2,14 @@
  * The PixArt transformer of a bundle: three sessions, cut where their inputs change at different rates, and what is
  * worth remembering between runs.
  */
-import type { PixArtTransformer, PredictArgs, PromptConditioning } from '../pipeline/components.ts';
+import type {
+  ControlArgs,
+  PixArtTransformer,
+  PredictArgs,
+  PromptConditioning,
+} from '../pipeline/components.ts';
 import type { Bundle } from '../runtime/bundle.ts';
-import type { Manifest } from '../runtime/manifest.ts';
+import type { GraphName, Manifest } from '../runtime/manifest.ts';
 import {
   type Feeds,
   floatData,
@@ -42,7 +47,8 @@ const POSITIONS_MAX = 4;
 type Config = Manifest['transformer'];
 
 type Part = 'prompt' | 'condition' | 'denoise';
-type Sessions = Readonly<Record<Part, Session>>;
+type ControlPart = 'control_prompt' | 'control' | 'denoise_control';
+type Sessions<Name extends string = Part> = Readonly<Record<Name, Session>>;
 
 export class OnnxPixArtTransformer implements PixArtTransformer, AsyncDisposable {
   readonly latentChannels: number;
@@ -53,6 +59,11 @@ export class OnnxPixArtTransformer implements PixArtTransformer, AsyncDisposable
   /** Opened when the first adapter is asked for. */
   #adapted: Promise<Sessions> | undefined;
   readonly #openAdapted: () => Promise<Sessions>;
+  /** Opened when the first edge map is asked for. */
+  #control: Promise<Sessions<ControlPart>> | undefined;
+  readonly #openControl: () => Promise<Sessions<ControlPart>>;
+  /** Keys and values of the control network's own blocks, by prompt. */
+  readonly #controlTexts = new WeakMap<PixArtPrompt, Feeds>();
   readonly #conditions = new Recent<Feeds>(CONDITIONS_MAX);
   readonly #positions = new Recent<Tensor>(POSITIONS_MAX);
 
@@ -62,23 +73,30 @@ export class OnnxPixArtTransformer implements PixArtTransformer, AsyncDisposable
     sessions: Sessions,
     disposal: AsyncDisposableStack,
     openAdapted: () => Promise<Sessions>,
+    openControl: () => Promise<Sessions<ControlPart>>,
   ) {
     this.#config = config;
     this.#captionChannels = captionChannels;
     this.#sessions = sessions;
     this.#disposal = disposal;
     this.#openAdapted = openAdapted;
+    this.#openControl = openControl;
     this.latentChannels = config.latent_channels;
   }
 
   static async load(bundle: Bundle, options?: SessionOptions): Promise<OnnxPixArtTransformer> {
     await using stack = new AsyncDisposableStack();
-    const open = (part: Part) => openSession(bundle.graphPath(part), options);
-    const sessions = await openParts(open, stack);
+    const open = (name: GraphName) => openSession(bundle.graphPath(name), options);
+    const sessions = await openAll(['prompt', 'condition', 'denoise'], open, stack);
     const { transformer, text } = bundle.manifest;
     const owned = stack.move();
-    return new OnnxPixArtTransformer(transformer, text.channels, sessions, owned, () =>
-      openParts((part) => openSession(bundle.graphPath(`${part}_lora`), options), owned),
+    return new OnnxPixArtTransformer(
+      transformer,
+      text.channels,
+      sessions,
+      owned,
+      () => openAll(['prompt', 'condition', 'denoise'], (part) => open(`${part}_lora`), owned),
+      () => openAll(['control_prompt', 'control', 'denoise_control'], open, owned),
     );
   }
 
@@ -127,14 +145,56 @@ export class OnnxPixArtTransformer implements PixArtTransformer, AsyncDisposable
     if (!isPixArtPrompt(prompt)) {
       throw new TypeError('the prompt was not made by this transformer’s condition()');
     }
-    const { noise_pred: noisePred } = await this.#run('denoise', prompt.adaptation, {
+    const feeds: Feeds = {
       latents: { dtype: 'float32', data: latents, shape: [1, channels, height, width] },
       position_embedding: this.#positionEmbedding(height / patch, width / patch),
       keys: prompt.keys,
       values: prompt.values,
       ...(await this.#condition(args, prompt.adaptation)),
-    });
+    };
+    // At scale 0 the base is left as it is, to the last bit.
+    const { noise_pred: noisePred } =
+      args.control === undefined || args.control.scale === 0
+        ? await this.#run('denoise', prompt.adaptation, feeds)
+        : await this.#runControlled(feeds, prompt, args.control);
     return floatData(noisePred);
+  }
+
+  /** The step with the control network's residuals, which it computes first. */
+  async #runControlled(
+    feeds: Feeds,
+    prompt: PixArtPrompt,
+    { latents, scale }: ControlArgs,
+  ): Promise<Record<string, Tensor>> {
+    if (prompt.adaptation !== undefined) {
+      throw new TypeError('adapters and a control network do not work together');
+    }
+    this.#control ??= this.#openControl().catch((error: unknown) => {
+      this.#control = undefined; // memory may be there another time
+      throw error;
+    });
+    const sessions = await this.#control;
+    const texts = this.#controlTexts.get(prompt) ?? (await controlTexts(sessions, prompt));
+    this.#controlTexts.set(prompt, texts);
+    const { shape, data } = feeds.latents!;
+    if (latents.length !== data.length) {
+      throw new RangeError(
+        `control latents of ${latents.length} numbers are not [${shape.join(', ')}]`,
+      );
+    }
+    const { final_modulation: _, ...shared } = feeds;
+    const { control_residuals: residuals } = await sessions.control.run({
+      ...shared,
+      keys: firstBlock(prompt.keys),
+      values: firstBlock(prompt.values),
+      ...texts,
+      control_latents: { dtype: 'float32', data: latents, shape },
+    });
+    return await sessions.denoise_control.run({
+      ...feeds,
+      control_residuals: residuals!,
+      control_scale: scalars([scale], [1]),
+    });
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -202,15 +262,29 @@ export class OnnxPixArtTransformer implements PixArtTransformer, AsyncDisposable
   }
 }
 
-async function openParts(
-  open: (part: Part) => Promise<Session>,
+async function openAll<Name extends GraphName>(
+  names: readonly Name[],
+  open: (name: Name) => Promise<Session>,
   stack: AsyncDisposableStack,
-): Promise<Sessions> {
-  return {
-    prompt: stack.use(await open('prompt')),
-    condition: stack.use(await open('condition')),
-    denoise: stack.use(await open('denoise')),
-  };
+): Promise<Sessions<Name>> {
+  const sessions: Partial<Record<Name, Session>> = {};
+  for (const name of names) sessions[name] = stack.use(await open(name));
+  return sessions as Sessions<Name>;
+}
+
+async function controlTexts(
+  { control_prompt: session }: Sessions<ControlPart>,
+  { promptEmbeds, tokenCount }: PixArtPrompt,
+): Promise<Feeds> {
+  const shape = [1, tokenCount, promptEmbeds.length / tokenCount];
+  return await session.run({ prompt_embeds: { dtype: 'float32', data: promptEmbeds, shape } });
+}
+
+/** `[L, T, D]` → `[1, T, D]` */
+function firstBlock(tensor: Tensor): Tensor {
+  const [, tokens, width] = tensor.shape as readonly [number, number, number];
+  const data = floatData(tensor).subarray(0, tokens * width);
+  return { dtype: 'float32', data, shape: [1, tokens, width] };
 }
 
 function isPixArtPrompt(prompt: PromptConditioning): prompt is PixArtPrompt {

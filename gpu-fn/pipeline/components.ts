@@ -42,6 +42,27 @@ export interface PredictArgs {
   readonly resolution?: readonly [height: number, width: number];
   /** height / width, read together with `resolution` */
   readonly aspectRatio?: number;
+  /** Latents of an edge map that the prediction follows. */
+  readonly control?: ControlArgs;
+}
+
+export interface ControlArgs {
+  /** float32 `[1, C, H, W]`, of the size of the drawing's */
+  readonly latents: Float32Array;
+  /** 0–2: 0 is not at all, 1 as it was trained */
+  readonly scale: number;
+}
+
+export interface EdgeDetector {
+  /**
+   * @param image  float32 `[1, 3, height, width]`, RGB, 0–1; sides in multiples of 16
+   * @returns      float32 `[height, width]`, 0–1: how much each pixel is an edge
+   */
+  detect(args: {
+    readonly image: Float32Array;
+    readonly height: number;
+    readonly width: number;
+  }): Promise<Float32Array>;
 }
 
 export interface PixArtTransformer {

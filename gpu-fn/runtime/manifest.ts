@@ -24,6 +24,10 @@ export const graphName = z.enum([
   'prompt_lora',
   'condition_lora',
   'denoise_lora',
+  'control_prompt',
+  'control',
+  'denoise_control',
+  'edge_detector',
   'vae_decoder',
   'vae_encoder',
 ]);

@@ -60,6 +60,21 @@ export function textEncoderShapes(c: TextEncoderConfig): TensorShapes {
   return shapes;
 }
 
+function blockShapes(shapes: TensorShapes, block: string, width: number): void {
+  const linear = (name: string, out: number, input: number) => {
+    shapes.set(`${block}.${name}.weight`, [out, input]);
+    shapes.set(`${block}.${name}.bias`, [out]);
+  };
+  shapes.set(`${block}.scale_shift_table`, [6, width]);
+  for (const attention of ['attn1', 'attn2']) {
+    for (const name of ['to_q', 'to_k', 'to_v', 'to_out.0']) {
+      linear(`${attention}.${name}`, width, width);
+    }
+  }
+  linear('ff.net.0.proj', 4 * width, width);
+  linear('ff.net.2', width, 4 * width);
+}
+
 export function transformerShapes(c: TransformerConfig): TensorShapes {
   const width = c.num_attention_heads * c.attention_head_dim;
   const shapes: TensorShapes = new Map();
@@ -80,19 +95,48 @@ export function transformerShapes(c: TransformerConfig): TensorShapes {
   linear('adaln_single.linear', 6 * width, width);
   linear('caption_projection.linear_1', width, c.caption_channels);
   linear('caption_projection.linear_2', width, width);
-  for (let i = 0; i < c.num_layers; i += 1) {
-    const block = `transformer_blocks.${i}`;
-    shapes.set(`${block}.scale_shift_table`, [6, width]);
-    for (const attention of ['attn1', 'attn2']) {
-      for (const name of ['to_q', 'to_k', 'to_v', 'to_out.0']) {
-        linear(`${block}.${attention}.${name}`, width, width);
-      }
-    }
-    linear(`${block}.ff.net.0.proj`, 4 * width, width);
-    linear(`${block}.ff.net.2`, width, 4 * width);
-  }
+  for (let i = 0; i < c.num_layers; i += 1) blockShapes(shapes, `transformer_blocks.${i}`, width);
   shapes.set('scale_shift_table', [2, width]);
   linear('proj_out', c.patch_size * c.patch_size * c.out_channels, width);
+  return shapes;
+}
+
+/** The control adapter as diffusers' research code names it. */
+export function controlShapes(width: number, blockCount: number): TensorShapes {
+  const shapes: TensorShapes = new Map();
+  const linear = (name: string, out: number, input: number) => {
+    shapes.set(`${name}.weight`, [out, input]);
+    shapes.set(`${name}.bias`, [out]);
+  };
+  linear('controlnet_blocks.0.before_proj', width, width);
+  for (let i = 0; i < blockCount; i += 1) {
+    blockShapes(shapes, `controlnet_blocks.${i}.transformer_block`, width);
+    linear(`controlnet_blocks.${i}.after_proj`, width, width);
+  }
+  return shapes;
+}
+
+/** `ControlNetHED.pth`. */
+export function edgeDetectorShapes(): TensorShapes {
+  const shapes: TensorShapes = new Map([['norm', [1, 3, 1, 1]]]);
+  let inputs = 3;
+  for (const [i, [channels, count]] of (
+    [
+      [64, 2],
+      [128, 2],
+      [256, 3],
+      [512, 3],
+      [512, 3],
+    ] as const
+  ).entries()) {
+    for (let j = 0; j < count; j += 1) {
+      shapes.set(`block${i + 1}.convs.${j}.weight`, [channels, inputs, 3, 3]);
+      shapes.set(`block${i + 1}.convs.${j}.bias`, [channels]);
+      inputs = channels;
+    }
+    shapes.set(`block${i + 1}.projection.weight`, [1, channels, 1, 1]);
+    shapes.set(`block${i + 1}.projection.bias`, [1]);
+  }
   return shapes;
 }
 

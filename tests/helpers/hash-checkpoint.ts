@@ -12,11 +12,16 @@ import { writeTinyCheckpoint } from './tiny-checkpoint.ts';
 export interface FixtureOptions {
   readonly microConditions?: boolean;
   readonly precision?: 'fp32' | 'int8';
+  /** Configuration members of the transformer to replace. */
+  readonly transformer?: Readonly<Record<string, unknown>>;
 }
 
 export function writeFixtureCheckpoint(
   folder: string,
-  { microConditions = false }: Pick<FixtureOptions, 'microConditions'> = {},
+  {
+    microConditions = false,
+    transformer,
+  }: Pick<FixtureOptions, 'microConditions' | 'transformer'> = {},
 ): string {
   return writeTinyCheckpoint(folder, {
     dtypes: 'float32',
@@ -34,6 +39,7 @@ export function writeFixtureCheckpoint(
       out_channels: 8,
       interpolation_scale: 1,
       use_additional_conditions: microConditions,
+      ...transformer,
     },
     vae: {
       in_channels: 3,

@@ -17,7 +17,7 @@ import type { TransformerConfig } from '../configs.ts';
 import type { Emitter } from '../emitters/emitter.ts';
 import { GraphBuilder, type Value } from '../onnx/graph-builder.ts';
 import { type Dim, multiplyDims, type Shape } from '../onnx/shape.ts';
-import { stackSource } from '../quantize.ts';
+import { type FloatDtype, stackSource } from '../quantize.ts';
 import { selectRows } from '../tensor-reader.ts';
 import type { Weights } from '../weights.ts';
 import { Module } from './module.ts';
@@ -25,7 +25,7 @@ import { Module } from './module.ts';
 /** Channels of the sinusoidal timestep embedding. */
 const TIMESTEP_CHANNELS = 256;
 /** shift, scale, gate of self-attention, then of the MLP. */
-const MODULATION_COUNT = 6;
+export const MODULATION_COUNT = 6;
 const SCALE_ROWS = [0, 1, 0, 0, 1, 0] as const;
 
 export interface TransformerGraphs {
@@ -50,18 +50,8 @@ export function buildTransformer(
 function buildPrompt(config: TransformerConfig, weights: Weights, emitter: Emitter): GraphBuilder {
   const g = new GraphBuilder('prompt');
   const root = new Module(g, emitter, weights);
-  const { width, caption_channels: captions } = config;
-  const embeds = g.input('prompt_embeds', 'float32', [1, 'tokens', captions]);
-
-  // linear_2( gelu_tanh( linear_1(y) ) )
-  const projection = root.child('caption_projection');
-  const hidden = projection.linearGelu(
-    'linear_1',
-    projection.prepare(g.cast(embeds, emitter.dtype)),
-    [width, captions],
-  );
-  const text = projection.linear('linear_2', projection.prepare(hidden), [width, width]);
-  const input = root.prepare(text);
+  const { width } = config;
+  const input = root.prepare(projectCaption(root, config));
   const keys: Value[] = [];
   const values: Value[] = [];
   for (let i = 0; i < config.num_layers; i += 1) {
@@ -72,6 +62,20 @@ function buildPrompt(config: TransformerConfig, weights: Weights, emitter: Emitt
   g.output('keys', g.cast(g.concat(keys, 0), 'float32'));
   g.output('values', g.cast(g.concat(values, 0), 'float32'));
   return g;
+}
+
+/** The input `prompt_embeds` `[1, T, captions]` → linear_2( gelu_tanh( linear_1(y) ) ) `[1, T, D]`. */
+export function projectCaption(root: Module, config: TransformerConfig): Value {
+  const { g, emitter } = root;
+  const { width, caption_channels: captions } = config;
+  const embeds = g.input('prompt_embeds', 'float32', [1, 'tokens', captions]);
+  const projection = root.child('caption_projection');
+  const hidden = projection.linearGelu(
+    'linear_1',
+    projection.prepare(g.cast(embeds, emitter.dtype)),
+    [width, captions],
+  );
+  return projection.linear('linear_2', projection.prepare(hidden), [width, width]);
 }
 
 /** adaLN-single: what timestep, resolution and aspect ratio say to all blocks. Always float32 inside. */
@@ -139,20 +143,20 @@ function embedScalars(m: Module, values: Value, width: number): Value {
 }
 
 /** One step: everything that depends on the latents. */
-function buildDenoise(config: TransformerConfig, weights: Weights, emitter: Emitter): GraphBuilder {
+export function buildDenoise(
+  config: TransformerConfig,
+  weights: Weights,
+  emitter: Emitter,
+  { controlBlocks = 0 }: { readonly controlBlocks?: number } = {},
+): GraphBuilder {
   const g = new GraphBuilder('denoise');
   const root = new Module(g, emitter, weights);
   const { dtype } = emitter;
-  const { width, patch_size: patch, in_channels: channels, num_layers: layers } = config;
+  const { width, num_layers: layers } = config;
   const rows: Dim = 'rows';
   const columns: Dim = 'columns';
   const tokens = multiplyDims(rows, columns);
-  const latents = g.input('latents', 'float32', [
-    1,
-    channels,
-    multiplyDims(patch, rows),
-    multiplyDims(patch, columns),
-  ]);
+  const latents = latentsInput(g, 'latents', config);
   const position = g.input('position_embedding', 'float32', [1, tokens, width]);
   const input = (name: string, shape: Shape) => g.cast(g.input(name, 'float32', shape), dtype);
   const keys = g.split(input('keys', [layers, 'tokens', width]), 0, layers);
@@ -160,16 +164,13 @@ function buildDenoise(config: TransformerConfig, weights: Weights, emitter: Emit
   const modulation = vectors(g, input('modulation', [layers, MODULATION_COUNT, width]));
   const [finalShift, finalScale] = vectors(g, input('final_modulation', [2, width]));
 
-  const patches = root.conv('pos_embed.proj', g.cast(latents, dtype), {
-    outputs: width,
-    inputs: channels,
-    kernel: patch,
-    stride: patch,
-    precise: true,
-  }); // [1, D, rows, columns]
-  const flat = g.transpose(g.reshape(patches, [1, width, tokens]), [0, 2, 1]); // [1, N, D]
+  const [flat, patches] = embedPatches(root, config)(latents);
   let hidden = g.add(flat, g.cast(position, dtype));
+  const control = controlBlocks > 0 ? controlInputs(g, { ...config, controlBlocks }, dtype) : [];
   for (let i = 0; i < layers; i += 1) {
+    // Copy i − 1 steers block i; block 0 is not steered.
+    const residual = control[i - 1];
+    if (residual !== undefined) hidden = g.add(hidden, residual);
     hidden = block(root.child(`transformer_blocks.${i}`), hidden, config, {
       key: keys[i]!,
       value: values[i]!,
@@ -181,6 +182,47 @@ function buildDenoise(config: TransformerConfig, weights: Weights, emitter: Emit
   return g;
 }
 
+/** Latents `[1, C, patch·rows, patch·columns]`. */
+export function latentsInput(g: GraphBuilder, name: string, config: TransformerConfig): Value {
+  const { patch_size: patch, in_channels: channels } = config;
+  const sides = [multiplyDims(patch, 'rows'), multiplyDims(patch, 'columns')] as const;
+  return g.input(name, 'float32', [1, channels, ...sides]);
+}
+
+/**
+ * The patch embedding, which may be applied to several latents.
+ *
+ * @returns tokens `[1, N, D]`, and the same as a grid `[1, D, rows, columns]`
+ */
+export function embedPatches(
+  root: Module,
+  config: TransformerConfig,
+): (latents: Value) => [flat: Value, grid: Value] {
+  const { g, emitter } = root;
+  const { width, patch_size: patch, in_channels: channels } = config;
+  const layer = root.child('pos_embed.proj');
+  const weight = layer.tensor('weight', [width, channels, patch, patch]);
+  const bias = layer.tensor('bias', [width]);
+  return (latents) => {
+    const spec = { stride: patch, precise: true };
+    const grid = emitter.conv(layer.g, g.cast(latents, emitter.dtype), weight, bias, spec);
+    const flat = g.reshape(grid, [1, width, multiplyDims('rows', 'columns')]);
+    return [g.transpose(flat, [0, 2, 1]), grid];
+  };
+}
+
+/** What a control network adds before blocks 1, 2, …: `[1, N, D]` each, times the scale. */
+function controlInputs(
+  g: GraphBuilder,
+  { width, controlBlocks }: TransformerConfig & { controlBlocks: number },
+  dtype: FloatDtype,
+): Value[] {
+  const tokens = multiplyDims('rows', 'columns');
+  const residuals = g.input('control_residuals', 'float32', [controlBlocks, tokens, width]);
+  const scale = g.input('control_scale', 'float32', [1]);
+  return g.split(g.cast(g.mul(residuals, scale), dtype), 0, controlBlocks);
+}
+
 interface BlockInputs {
   /** `[1, T, D]` */
   readonly key: Value;
@@ -189,7 +231,7 @@ interface BlockInputs {
   readonly modulation: readonly Value[];
 }
 
-function block(m: Module, x: Value, config: TransformerConfig, inputs: BlockInputs): Value {
+export function block(m: Module, x: Value, config: TransformerConfig, inputs: BlockInputs): Value {
   const { g } = m;
   const { width } = config;
   const [shiftMsa, scaleMsa, gateMsa, shiftMlp, scaleMlp, gateMlp] = inputs.modulation;
@@ -251,7 +293,7 @@ function unpatchify(root: Module, x: Value, config: TransformerConfig, patches: 
 }
 
 /** All rows of the last axis as vectors: `[…, D]` → n × `[D]`. */
-function vectors(g: GraphBuilder, x: Value): Value[] {
+export function vectors(g: GraphBuilder, x: Value): Value[] {
   const width = x.shape.at(-1)! as number;
   const total = multiplyDims(...x.shape) as number;
   return g.split(g.reshape(x, [total]), 0, total / width);

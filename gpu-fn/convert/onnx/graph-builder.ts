@@ -97,6 +97,10 @@ export class GraphBuilder extends NodeBuilder {
     return this.#unary('Sigmoid', x);
   }
 
+  relu(x: Value): Value {
+    return this.#unary('Relu', x);
+  }
+
   /** x · sigmoid(x); ONNX Runtime fuses the pair. */
   silu(x: Value): Value {
     return this.mul(x, this.sigmoid(x));
@@ -524,6 +528,45 @@ export class GraphBuilder extends NodeBuilder {
       },
       x.dtype,
       [batch, channels, multiplyDims(2, height), multiplyDims(2, width)],
+    );
+  }
+
+  /** Bilinear enlargement of `[B, C, H, W]` by a whole factor, half-pixel centres. */
+  upsampleLinear(x: Value, factor: number): Value {
+    if (factor === 1) return x;
+    this.expectRank('Resize', x, 4);
+    const [batch, channels, height, width] = x.shape as readonly [Dim, Dim, Dim, Dim];
+    return this.single(
+      {
+        opType: 'Resize',
+        inputs: [x, undefined, this.constant('float32', [4], [1, 1, factor, factor])],
+        attributes: {
+          mode: text('linear'),
+          coordinate_transformation_mode: text('half_pixel'),
+        },
+      },
+      x.dtype,
+      [batch, channels, multiplyDims(factor, height), multiplyDims(factor, width)],
+    );
+  }
+
+  /** Largest of each 2 × 2 square of `[B, C, H, W]`. */
+  maxPool2(x: Value): Value {
+    this.expectRank('MaxPool', x, 4);
+    const [batch, channels, height, width] = x.shape as readonly [Dim, Dim, Dim, Dim];
+    const rows = divideDim(height, 2);
+    const columns = divideDim(width, 2);
+    if (rows === undefined || columns === undefined) {
+      this.fail('MaxPool', `${shapeText(x.shape)} in squares of 2`);
+    }
+    return this.single(
+      {
+        opType: 'MaxPool',
+        inputs: [x],
+        attributes: { kernel_shape: ints([2, 2]), strides: ints([2, 2]) },
+      },
+      x.dtype,
+      [batch, channels, rows, columns],
     );
   }
 
