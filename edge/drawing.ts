@@ -17,6 +17,7 @@ import {
   toPredictionInput,
 } from './generation.ts';
 import { seedOf } from './idempotency.ts';
+import type { JobSpec } from './job-protocol.ts';
 import { Lru } from './lru.ts';
 import {
   type BegunPicture,
@@ -25,7 +26,13 @@ import {
   type PictureItem,
   Pictures,
 } from './pictures.ts';
-import { type BucketState, viewBucket } from './token-bucket.ts';
+import {
+  type BucketState,
+  type BucketView,
+  bucketOf,
+  describeLimits,
+  viewBucket,
+} from './token-bucket.ts';
 
 /** Who asks, how, and what is to be told to whom. */
 export interface DrawingOptions {
@@ -60,6 +67,8 @@ export interface Drawing {
   readonly planned: readonly PlannedPicture[];
   /** Aborted when the caller has left or one picture of several has failed: ends whatever was begun. */
   readonly controller: AbortController;
+  /** What a job object needs to draw it: outlives this request. */
+  readonly specOf: (picture: PlannedPicture) => JobSpec;
   /** Looks the picture up, or has it drawn. */
   readonly begin: (
     picture: PlannedPicture,
@@ -117,23 +126,24 @@ export class Drawings {
     if (known !== undefined) options.onBudget?.({ limits, ...viewBucket(known, limits, now()) });
 
     const controller = new AbortController();
+    const specOf = (picture: PlannedPicture): JobSpec => ({
+      cacheKey: picture.cacheKey,
+      input: toPredictionInput(plan, picture),
+      model: plan.model.id,
+      revision: plan.model.revision,
+      previews: options.previews,
+      deadlineMs: options.deadlineMs ?? config.jobDeadlineMs,
+      store: !wish.noStore,
+      resumable: options.resumable,
+      keyId,
+      limits,
+      token,
+      requestId: options.requestId,
+      traceparent: options.traceparent,
+    });
     const begin: Drawing['begin'] = (picture, beforeDrawing) =>
       this.#pictures.begin({
-        spec: {
-          cacheKey: picture.cacheKey,
-          input: toPredictionInput(plan, picture),
-          model: plan.model.id,
-          revision: plan.model.revision,
-          previews: options.previews,
-          deadlineMs: options.deadlineMs ?? config.jobDeadlineMs,
-          store: !wish.noStore,
-          resumable: options.resumable,
-          keyId,
-          limits,
-          token,
-          requestId: options.requestId,
-          traceparent: options.traceparent,
-        },
+        spec: specOf(picture),
         wish,
         privateName: salt === undefined ? undefined : `${salt}-${picture.index}`,
         beforeDrawing,
@@ -141,12 +151,32 @@ export class Drawings {
         signal: controller.signal,
         waitUntil: options.waitUntil,
         onBudget: (view) => {
-          this.#budgets.set(keyId, { tokens: view.remaining, atMs: now() });
+          this.noteBudget(caller, view);
           options.onBudget?.({ limits, ...view });
         },
         onLookUp: options.onLookUp ?? ((work) => work()),
       });
-    return { plan, planned, controller, begin };
+    return { plan, planned, controller, specOf, begin };
+  }
+
+  /** Remembers what was heard of a key's budget, for answers that ask nobody. */
+  noteBudget({ keyId, limits }: Pick<Caller, 'keyId' | 'limits'>, view: BucketView): void {
+    this.#budgets.set(keyId, bucketOf(view, limits, this.#deps.now()));
+  }
+
+  /**
+   * Refuses what would be refused anyway, without asking anybody: a budget that was empty when it was last heard of cannot have
+   * gained more since than time has given it.
+   *
+   * @throws {ServiceError} `rate_limited`
+   */
+  refuseExhausted({ keyId, limits }: Pick<Caller, 'keyId' | 'limits'>): void {
+    const known = this.#budgets.get(keyId);
+    if (known === undefined) return;
+    const { remaining, nextMs } = viewBucket(known, limits, this.#deps.now());
+    if (remaining >= 1) return;
+    const detail = describeLimits(limits);
+    throw new ServiceError('rate_limited', { detail, retryAfterMs: nextMs });
   }
 }
 
@@ -155,15 +185,19 @@ export class Drawings {
  *
  * @param onItem  told of each item of picture `index` on the way
  */
-export async function drawAll(
-  drawing: Drawing,
+export async function drawAll<Planned>(
+  drawing: {
+    readonly planned: readonly Planned[];
+    readonly controller: AbortController;
+    readonly begin: (picture: Planned) => Promise<BegunPicture>;
+  },
   onItem: (item: PictureItem, index: number) => void = () => undefined,
 ): Promise<Picture[]> {
   try {
-    return await mapLimited(drawing.planned, CONCURRENCY_MAX, async (picture) => {
+    return await mapLimited(drawing.planned, CONCURRENCY_MAX, async (picture, index) => {
       const { items } = await drawing.begin(picture);
       for await (const item of items) {
-        onItem(item, picture.index);
+        onItem(item, index);
         if (item.type === 'picture') return item;
       }
       throw new ServiceError('internal_error', { message: 'a job ended without a picture' });
@@ -205,7 +239,7 @@ export function drawingFields(
 async function mapLimited<T, R>(
   items: readonly T[],
   limit: number,
-  map: (item: T) => Promise<R>,
+  map: (item: T, index: number) => Promise<R>,
 ): Promise<R[]> {
   const results: R[] = new Array(items.length);
   let next = 0;
@@ -213,7 +247,7 @@ async function mapLimited<T, R>(
     while (next < items.length) {
       const at = next;
       next += 1;
-      results[at] = await map(items[at]!);
+      results[at] = await map(items[at]!, at);
     }
   };
   await Promise.all(Array.from({ length: Math.min(limit, items.length) }, work));

@@ -8,6 +8,7 @@ import { isErrorCode, ServiceError } from '#shared/errors.ts';
 import { sha256Hex } from '#shared/hex.ts';
 import { PREVIEW_BYTES_MAX } from '#shared/limits.ts';
 import { readPictureHeader } from '#shared/picture-header.ts';
+import type { Progress } from '#shared/progress-line.ts';
 import type { Prediction } from '#shared/schemas/prediction.ts';
 import type { JobPreview, JobSpec, PictureEntry, Timings } from './job-protocol.ts';
 import type { PredictionNews } from './upstreams/upstream.ts';
@@ -35,6 +36,7 @@ export interface ExecuteOptions {
   /** The function has taken it. */
   readonly onAccepted: () => void;
   readonly onPreview: (preview: JobPreview) => void;
+  readonly onProgress: (progress: Progress) => void;
 }
 
 /** Room for the members of a record beside the picture. */
@@ -66,6 +68,8 @@ export async function execute(spec: JobSpec, options: ExecuteOptions): Promise<D
     else if (event.type === 'preview') {
       const { step, steps, image } = event;
       if (image.length <= PREVIEW_TEXT_MAX) options.onPreview({ step, steps, image });
+    } else if (event.type === 'progress') {
+      options.onProgress({ done: event.done, total: event.total });
     } else {
       return check(spec, event.prediction, options.now());
     }

@@ -2,7 +2,7 @@
  * What passes between a request and the job object that draws its picture.
  *
  * A request POSTs a `JobOrder` and reads server-sent events: `preview` …, then exactly one `completed` or `failed`. Ids count
- * from 1, so that a reader can come back with `from`. Comments are the heartbeat; one of them says that the function has
+ * from 1, so that a reader can come back with `from`. Between them comes `progress`, without an id. Comments are the heartbeat; one of them says that the function has
  * taken the work.
  */
 import type { ErrorCode } from '#shared/errors.ts';
@@ -134,3 +134,6 @@ export const HEAD_HEADER = 'Pixart-Job';
 
 /** Comment that says: the function has taken the work. */
 export const ACCEPTED = 'accepted';
+
+/** Event, without an id, that says how many steps are done. */
+export const PROGRESS = 'progress';

@@ -30,9 +30,10 @@ import {
   type JobOrder,
   type JobRefusal,
   type JobSpec,
+  PROGRESS,
 } from './job-protocol.ts';
 import { createLog, type Log } from './log.ts';
-import type { BucketView } from './token-bucket.ts';
+import { type BucketView, describeLimits } from './token-bucket.ts';
 import { loadUpstreams } from './upstreams/create-upstreams.ts';
 import { PredictionNews } from './upstreams/upstream.ts';
 import type { Upstreams } from './upstreams/upstreams.ts';
@@ -254,6 +255,9 @@ export class Job extends DurableObject<Env> {
         execution.previewedStep = preview.step;
         this.#send(execution, { type: 'preview', ...preview });
       },
+      // Of the moment: it has no number, and whoever comes later does not miss it.
+      onProgress: (progress) =>
+        followers.send(encode(encodeSseEvent({ event: PROGRESS, data: JSON.stringify(progress) }))),
     });
   }
 
@@ -416,8 +420,7 @@ function refusedBudget(budget: TakeResult, { limits, token }: JobSpec): JobFaile
     const detail = `At most ${token?.generations} pictures may be drawn with this token.`;
     return toFailed(new ServiceError('quota_exhausted', { detail }));
   }
-  const detail = `This key may start ${limits.rate} generations a minute, ${limits.burst} at once.`;
-  return { code: 'rate_limited', detail, retryAfterMs: budget.nextMs };
+  return { code: 'rate_limited', detail: describeLimits(limits), retryAfterMs: budget.nextMs };
 }
 
 function toView({ remaining, nextMs, fullMs }: BucketView): BucketView {

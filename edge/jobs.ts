@@ -4,6 +4,7 @@
  * A reader whose object is lost under it comes back once, with the id of the last event it has.
  */
 import { isErrorCode, ServiceError } from '#shared/errors.ts';
+import type { Progress } from '#shared/progress-line.ts';
 import { decodeSse } from '#shared/sse.ts';
 import {
   ACCEPTED,
@@ -13,6 +14,7 @@ import {
   type JobHead,
   type JobOrder,
   type JobRefusal,
+  PROGRESS,
 } from './job-protocol.ts';
 import type { BucketView } from './token-bucket.ts';
 
@@ -25,7 +27,8 @@ export interface JobNamespace {
 export type JobItem =
   | Exclude<JobEvent, { type: 'failed' }>
   | { readonly type: 'heartbeat' }
-  | { readonly type: 'accepted' };
+  | { readonly type: 'accepted' }
+  | ({ readonly type: 'progress' } & Progress);
 
 type JobItems = AsyncGenerator<JobItem, void, undefined>;
 
@@ -98,6 +101,10 @@ async function* read(jobs: JobNamespace, options: OpenOptions, opened: Response)
       })) {
         if (item.kind === 'comment') {
           yield { type: item.text === ACCEPTED ? 'accepted' : 'heartbeat' };
+          continue;
+        }
+        if (item.event === PROGRESS) {
+          yield { type: 'progress', ...(JSON.parse(item.data) as Progress) };
           continue;
         }
         lastId = Number(item.id);

@@ -3,6 +3,7 @@
  */
 import { decodeBase64, encodeBase64 } from '#shared/base64.ts';
 import { ServiceError } from '#shared/errors.ts';
+import type { Progress } from '#shared/progress-line.ts';
 import type { CacheOutcome } from '#shared/schemas/image.ts';
 import type { ImageStore } from './image-store.ts';
 import type { JobCompleted, JobPreview, JobSpec, PictureEntry, Timings } from './job-protocol.ts';
@@ -47,6 +48,7 @@ export interface Picture {
 
 export type PictureItem =
   | { readonly type: 'heartbeat' }
+  | ({ readonly type: 'progress' } & Progress)
   | ({ readonly type: 'preview' } & JobPreview)
   | Picture;
 

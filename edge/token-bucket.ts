@@ -56,3 +56,15 @@ export function viewBucket(state: BucketState, limits: BucketLimits, nowMs: numb
     fullMs: missing <= 0 ? 0 : Math.ceil(missing * msPerToken),
   };
 }
+
+/** A bucket that looks so now: never poorer than the real one, and by at most a millisecond's gain richer. */
+export function bucketOf(view: BucketView, limits: BucketLimits, nowMs: number): BucketState {
+  const { remaining, nextMs } = view;
+  const part = nextMs > 0 ? 1 - ((nextMs - 1) * limits.rate) / 60_000 : 0;
+  return { tokens: remaining + Math.max(0, part), atMs: nowMs };
+}
+
+/** For a caller whose bucket is empty. */
+export function describeLimits({ rate, burst }: BucketLimits): string {
+  return `This key may start ${rate} generations a minute, ${burst} at once.`;
+}

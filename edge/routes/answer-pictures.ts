@@ -126,7 +126,7 @@ async function* streamFrames(
         else if (item.type === 'picture') {
           completed += 1;
           yield toRecord(toCompletedEvent(item, index, task, deps));
-        } else if (partials < plan.partialImages) {
+        } else if (item.type === 'preview' && partials < plan.partialImages) {
           yield toRecord(toPartialEvent(item, { index, partial: partials, plan, deps }));
           partials += 1;
         }

@@ -6,6 +6,7 @@
  */
 import { ServiceError } from '#shared/errors.ts';
 import { HEADERS, MEDIA_TYPES } from '#shared/headers.ts';
+import { parseProgressLine } from '#shared/progress-line.ts';
 import { prediction, predictionPreview } from '#shared/schemas/prediction.ts';
 import { type SigningKey, signRequest } from '#shared/signature.ts';
 import { SseDecoder, SseError, type SseEvent } from '#shared/sse.ts';
@@ -188,13 +189,22 @@ function toUpstreamEvent(event: SseEvent): UpstreamEvent | undefined {
       if (!parsed.success) throw unusable(event, parsed.error);
       return { type: 'completed', prediction: parsed.data };
     }
+    case 'log':
+      return toProgress(parseData(event));
     case 'error':
       // Cog's way to say that this subscriber missed events.
       throw unusable(event);
     default:
-      // `start`, `output`, `log` and `metric` come again, whole, in `completed`.
+      // `start`, `output` and `metric` come again, whole, in `completed`.
       return undefined;
   }
+}
+
+/** Of the log only the progress is of use; the text comes again, whole, in `completed`. */
+function toProgress(data: unknown): UpstreamEvent | undefined {
+  const { data: text } = (data ?? {}) as { data?: unknown };
+  const progress = typeof text === 'string' ? parseProgressLine(text) : undefined;
+  return progress === undefined ? undefined : { type: 'progress', ...progress };
 }
 
 function parseData(event: SseEvent): unknown {

@@ -2,6 +2,7 @@
  * What every upstream is to the rest of the edge: predictions in, events out, whatever protocol lies behind it.
  */
 import { type ErrorCode, ServiceError, type ServiceErrorOptions } from '#shared/errors.ts';
+import type { Progress } from '#shared/progress-line.ts';
 import type { Prediction, PredictionPreview } from '#shared/schemas/prediction.ts';
 import type { PredictionInput } from '#shared/schemas/prediction-input.ts';
 
@@ -31,6 +32,7 @@ export type UpstreamEvent =
   /** The upstream has taken the prediction. */
   | { readonly type: 'accepted' }
   | ({ readonly type: 'preview' } & PredictionPreview)
+  | ({ readonly type: 'progress' } & Progress)
   /** Always the last one. */
   | { readonly type: 'completed'; readonly prediction: Prediction };
 

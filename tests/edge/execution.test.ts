@@ -1,5 +1,6 @@
 /** Checks of a result, in Node; `job.test.ts` has each wrong result over HTTP. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Progress, progressLine } from '#shared/progress-line.ts';
 import { execute } from '../../edge/execution.ts';
 import type { JobPreview, JobSpec } from '../../edge/job-protocol.ts';
 import { CogUpstream } from '../../edge/upstreams/cog.ts';
@@ -30,6 +31,7 @@ const spec = {
 
 function run() {
   const previews: JobPreview[] = [];
+  const progress: Progress[] = [];
   let accepted = 0;
   const drawing = execute(spec, {
     id: 'p1',
@@ -51,8 +53,9 @@ function run() {
       accepted += 1;
     },
     onPreview: (preview) => previews.push(preview),
+    onProgress: (step) => progress.push(step),
   });
-  return { drawing, previews, accepted: () => accepted };
+  return { drawing, previews, progress, accepted: () => accepted };
 }
 
 describe('execute()', () => {
@@ -75,6 +78,25 @@ describe('execute()', () => {
     });
     expect(timings).toEqual({ queue: 1, text: 9, denoise: 60, vae: 20, image: 5 });
     expect(accepted()).toBe(1);
+  });
+
+  test('execute() reads the progress out of the log of the function', async () => {
+    standIn.behaviour = {
+      during: (response) => {
+        for (const done of [1, 2]) {
+          const data = progressLine({ done, total: 2, elapsedMs: 5 });
+          send(response, 'log', { source: 'stdout', data });
+        }
+        send(response, 'log', { source: 'stdout', data: 'loading' });
+      },
+    };
+    const { drawing, progress } = run();
+    await drawing;
+    standIn.behaviour = {};
+    expect(progress).toEqual([
+      { done: 1, total: 2 },
+      { done: 2, total: 2 },
+    ]);
   });
 
   test('execute() passes previews on, but none that is too large', async () => {

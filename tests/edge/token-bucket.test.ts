@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { fullBucket, refill, takeTokens, viewBucket } from '../../edge/token-bucket.ts';
+import { bucketOf, fullBucket, refill, takeTokens, viewBucket } from '../../edge/token-bucket.ts';
 
 /** One token a second, ten at most. */
 const limits = { rate: 60, burst: 10 };
@@ -51,5 +51,17 @@ describe('viewBucket()', () => {
       nextMs: 0,
       fullMs: 0,
     });
+  });
+});
+
+describe('bucketOf()', () => {
+  test('bucketOf() is never poorer than the bucket that was looked at', () => {
+    for (const tokens of [0, 0.001, 0.25, 0.999, 3.5, 9.99, 10]) {
+      const view = viewBucket({ tokens, atMs: 0 }, limits, 0);
+      const guessed = bucketOf(view, limits, 0).tokens;
+      expect(guessed).toBeGreaterThanOrEqual(tokens - 1e-9);
+      // A millisecond of rounding, a millisecond of grace.
+      expect(guessed).toBeLessThanOrEqual(tokens + 0.0021);
+    }
   });
 });
