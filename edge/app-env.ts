@@ -1,4 +1,5 @@
 /** What the app is built from, and what its middleware hands on. */
+import type { AccountNamespace } from './account-protocol.ts';
 import type { ApiKeys, Caller } from './api-keys.ts';
 import type { Config } from './config.ts';
 import type { Counters } from './counters.ts';
@@ -27,6 +28,9 @@ export interface Deps {
   readonly idempotency: Idempotency;
   readonly streams: OpenStreams;
   readonly promptPolicy: PromptPolicy;
+  readonly accounts: AccountNamespace;
+  /** Uploaded files. */
+  readonly files: R2Bucket;
   readonly isUpstreamReady: () => Promise<boolean>;
   /** Tells a job, by the name of its object, of a verified webhook. */
   readonly deliver: (jobName: string, delivery: Delivery) => Promise<DeliveryOutcome>;

@@ -129,6 +129,10 @@ export const settings = z.object({
   GENERATIONS_BURST: setting(integer(1, 1_000_000, 10), 'How many of them at once'),
   READS_PER_MINUTE: setting(integer(1, 10_000_000, 1200), 'Requests per minute of one key'),
   PUBLIC_ORIGIN: setting(webOrigin.optional(), 'Origin in absolute URLs; absent is the request’s'),
+  WEBHOOK_TARGETS: setting(
+    z.enum(['public', 'any']).default('public'),
+    'Where webhooks may go: https hosts on the internet, or, for development, anywhere',
+  ),
   CORS_ORIGINS: setting(
     z
       .string()
@@ -189,6 +193,7 @@ export interface Config {
   readonly anonymousLimits: { readonly rate: number; readonly burst: number };
   readonly readsPerMinute: number;
   readonly publicOrigin: string | undefined;
+  readonly webhookTargets: Settings['WEBHOOK_TARGETS'];
   readonly corsOrigins: readonly string[];
   readonly visibilityDefault: Settings['CACHE_VISIBILITY_DEFAULT'];
   readonly cacheApi: boolean;
@@ -235,6 +240,7 @@ export function parseConfig(env: Readonly<Record<string, unknown>> | Env): Confi
     anonymousLimits: { rate: values.GENERATIONS_PER_MINUTE, burst: values.GENERATIONS_BURST },
     readsPerMinute: values.READS_PER_MINUTE,
     publicOrigin: values.PUBLIC_ORIGIN,
+    webhookTargets: values.WEBHOOK_TARGETS,
     corsOrigins: values.CORS_ORIGINS,
     visibilityDefault: values.CACHE_VISIBILITY_DEFAULT,
     cacheApi: values.CACHE_API === 'on',

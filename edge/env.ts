@@ -1,4 +1,5 @@
 /** Bindings of the Worker, as `wrangler.toml` declares them. Only `config.ts` and `index.ts` look inside. */
+import type { Account } from './account.ts';
 import type { ApiKey } from './api-key.ts';
 import type { Job } from './job.ts';
 import type { KeyRing } from './key-ring.ts';
@@ -7,6 +8,7 @@ import type { Metrics } from './metrics.ts';
 export interface Env {
   readonly JOB: DurableObjectNamespace<Job>;
   readonly API_KEY: DurableObjectNamespace<ApiKey>;
+  readonly ACCOUNT: DurableObjectNamespace<Account>;
   readonly KEY_RING: DurableObjectNamespace<KeyRing>;
   readonly METRICS: DurableObjectNamespace<Metrics>;
   readonly IMAGES: R2Bucket;
@@ -26,6 +28,7 @@ export interface Env {
   readonly GENERATIONS_BURST?: string;
   readonly READS_PER_MINUTE?: string;
   readonly PUBLIC_ORIGIN?: string;
+  readonly WEBHOOK_TARGETS?: string;
   readonly CORS_ORIGINS?: string;
   readonly CACHE_VISIBILITY_DEFAULT?: string;
   readonly CACHE_API?: string;

@@ -1,5 +1,6 @@
 /** Entry of the Worker: builds the app once per isolate, exports the Durable Objects. */
 import type { Hono } from 'hono';
+import type { AccountNamespace } from './account-protocol.ts';
 import { ApiKeys } from './api-keys.ts';
 import { createApp } from './app.ts';
 import type { AppEnv, Deps } from './app-env.ts';
@@ -15,6 +16,7 @@ import { createPromptPolicy } from './prompt-policy.ts';
 import { ReadLeases } from './read-leases.ts';
 import { loadUpstreams } from './upstreams/create-upstreams.ts';
 
+export { Account } from './account.ts';
 export { ApiKey } from './api-key.ts';
 export { Job } from './job.ts';
 export { KeyRing } from './key-ring.ts';
@@ -73,6 +75,9 @@ function createDeps(env: Env): Deps {
     promptPolicy: createPromptPolicy(config.promptBlocklist),
     isUpstreamReady: () => upstreams.isReady(),
     deliver: async (jobName, delivery) => env.JOB.getByName(jobName).deliver(delivery),
+    // The runtime's own type of a stub cannot say `unknown`, which is what inputs of callers are.
+    accounts: env.ACCOUNT as unknown as AccountNamespace,
+    files: env.IMAGES,
     assets: assets === undefined ? undefined : (request) => assets.fetch(request),
     counters: new Counters({
       send: (series) => env.METRICS.getByName('edge').add(series),

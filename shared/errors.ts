@@ -110,6 +110,7 @@ export const ERRORS = {
   prompt_too_long: badValue('The prompt is too long'),
   adapter_invalid: badValue('The adapter cannot be used with this model'),
   image_invalid: badValue('The input picture cannot be read'),
+  url_forbidden: badValue('A URL of the request may not be called'),
   image_too_many_pixels: badValue('The input picture has too many pixels'),
   image_animated: badValue('The input picture has more than one frame'),
   moderation_blocked: {

@@ -22,6 +22,14 @@ export const HEADERS = {
   /** Which attempt of OpenAI's clients this is, from 0. */
   retryCount: 'X-Stainless-Retry-Count',
   traceparent: 'traceparent',
+  /** Of outgoing webhooks, see `edge/webhook-signature.ts`. */
+  webhookId: 'webhook-id',
+  webhookTimestamp: 'webhook-timestamp',
+  webhookSignature: 'webhook-signature',
+  prefer: 'Prefer',
+  preferenceApplied: 'Preference-Applied',
+  cancelAfter: 'Cancel-After',
+  lastEventId: 'Last-Event-ID',
 } as const;
 
 export const MEDIA_TYPES = {

@@ -132,6 +132,12 @@ export function createTestApp({
     counters: new Counters({ send: async () => undefined, now: Date.now }),
     metricsText: async () => '',
     promptPolicy: createPromptPolicy(config.promptBlocklist),
+    accounts: {
+      getByName: () => {
+        throw new Error('no account was expected');
+      },
+    },
+    files: bucket as unknown as R2Bucket,
     isUpstreamReady: async () => true,
     deliver: async () => 'unknown',
     assets: undefined,
