@@ -150,3 +150,8 @@ export async function accountName(account: string): Promise<string> {
 export function fileName(owner: string, id: string): string {
   return `file/${owner}/${id}`;
 }
+
+/** The same members on objects with a prototype: those without one cannot be handed to an object of the runtime. */
+export function toPlainObject(object: object): Record<string, unknown> {
+  return JSON.parse(JSON.stringify(object)) as Record<string, unknown>;
+}

@@ -24,6 +24,7 @@ import { listModels, retrieveModel } from './routes/models.ts';
 import { openapi } from './routes/openapi.ts';
 import { page } from './routes/page.ts';
 import { replicateHook } from './routes/replicate-hook.ts';
+import { addOpenReplicateRoutes, addReplicateRoutes } from './routes/replicate/routes.ts';
 import { createToken } from './routes/tokens.ts';
 import { usage } from './routes/usage.ts';
 
@@ -47,6 +48,7 @@ export function createApp(deps: Deps): Hono<AppEnv> {
   app.use('/metrics', ...guard);
   app.get('/metrics', metrics(deps));
 
+  addOpenReplicateRoutes(app, deps);
   app.use('/v1/*', ...guard);
   app.post('/v1/images/generations', generations(deps, drawings));
   app.get('/v1/models', listModels(deps));
@@ -58,6 +60,7 @@ export function createApp(deps: Deps): Hono<AppEnv> {
   app.post('/v1/keys/:id/rotate', rotateKey(deps));
   app.post('/v1/tokens', createToken(deps));
   app.get('/v1/usage', usage(deps));
+  addReplicateRoutes(app, deps, drawings);
 
   app.get('*', page(deps));
   return app;

@@ -31,11 +31,15 @@ export async function readJsonBody(
   return parseJsonObject(decodeUtf8(await readBytes(request, options)));
 }
 
-/** @throws {ServiceError} `payload_too_large` or `request_timeout` */
+/**
+ * The bytes of a body, whatever they are.
+ *
+ * @throws {ServiceError} `payload_too_large`, `request_timeout`
+ */
 export async function readBytes(
   request: Request,
   { bytesMax, deadlineMs }: ReadBodyOptions,
-): Promise<Uint8Array> {
+): Promise<Uint8Array<ArrayBuffer>> {
   const reader = request.body?.getReader() as ReadableStreamDefaultReader<Uint8Array> | undefined;
   if (reader === undefined) return new Uint8Array();
   const late = Promise.withResolvers<never>();

@@ -4,7 +4,8 @@ import { HEADERS, MEDIA_TYPES } from '#shared/headers.ts';
 import type { ErrorEvent } from '#shared/schemas/event.ts';
 import type { OpenAiErrorBody, Problem } from '#shared/schemas/problem.ts';
 
-export type Surface = 'openai' | 'problem';
+/** `problem` is a bare problem document; `replicate` and `fal` are what clients of these read. */
+export type Surface = 'openai' | 'replicate' | 'fal' | 'problem';
 
 export interface RenderOptions {
   readonly surface: Surface;
@@ -24,9 +25,9 @@ export function renderError(error: ServiceError, options: RenderOptions): Respon
   const { surface } = options;
   const status = surface === 'openai' ? openAiStatus(error.code) : error.status;
   const problem = toProblem(error, status, options);
-  const body = surface === 'openai' ? toOpenAiBody(error, problem) : problem;
+  const isProblem = surface === 'problem' || surface === 'replicate';
   const headers = new Headers({
-    'Content-Type': surface === 'openai' ? MEDIA_TYPES.json : MEDIA_TYPES.problem,
+    'Content-Type': isProblem ? MEDIA_TYPES.problem : MEDIA_TYPES.json,
     'Cache-Control': 'no-store',
   });
   if (status === 401) headers.set('WWW-Authenticate', 'Bearer');
@@ -36,6 +37,7 @@ export function renderError(error: ServiceError, options: RenderOptions): Respon
   }
   const wouldBeRetried = status === 408 || status === 409 || status === 429 || status >= 500;
   if (wouldBeRetried) headers.set(HEADERS.shouldRetry, String(error.retryable));
+  const body = BODIES[surface](error, problem);
   return new Response(JSON.stringify(body), { status, headers });
 }
 
@@ -96,3 +98,31 @@ function toOpenAiBody(error: ServiceError, problem: Problem): OpenAiErrorBody {
     ...problem,
   };
 }
+
+/** Clients of Replicate read `detail` as a string, and have nothing to do with an `error` that is not one. */
+function toReplicateBody(error: ServiceError, problem: Problem) {
+  const { param, code, detail } = error;
+  if (error.status !== 422) return problem;
+  return { ...problem, invalid_fields: [{ field: param ?? '', type: code, description: detail }] };
+}
+
+/** `message` is what the client shows; where a member is wrong `detail` says which. */
+function toFalBody(error: ServiceError, problem: Problem) {
+  const { param, code, detail } = error;
+  const loc = [
+    'body',
+    ...(param ?? '')
+      .replace(/^input\./, '')
+      .split('.')
+      .filter(Boolean),
+  ];
+  const shown = error.status === 422 ? [{ loc, msg: detail, type: code }] : detail;
+  return { ...problem, message: detail, detail: shown };
+}
+
+const BODIES = {
+  openai: toOpenAiBody,
+  replicate: toReplicateBody,
+  fal: toFalBody,
+  problem: (_error: ServiceError, problem: Problem) => problem,
+} satisfies Record<Surface, (error: ServiceError, problem: Problem) => unknown>;

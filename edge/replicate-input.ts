@@ -19,7 +19,9 @@ export function parseReplicateInput(
   model: ModelInfo,
 ): { request: GenerateRequest; unknownNames: readonly string[] } {
   const parsed = underInput(() => parseRequest(replicateInput, input));
-  const unknownNames = Object.keys(input).filter((name) => !Object.hasOwn(replicateInput.shape, name));
+  const unknownNames = Object.keys(input).filter(
+    (name) => !Object.hasOwn(replicateInput.shape, name),
+  );
   return { request: toGenerateRequest(parsed, model), unknownNames };
 }
 

@@ -3,7 +3,11 @@
  *
  * Paths are matched as they arrive, undecoded: one URL has one spelling.
  */
-import { JSON_BODY_BYTES_MAX, PREDICTION_BODY_BYTES_MAX } from '#shared/limits.ts';
+import {
+  FILE_BODY_BYTES_MAX,
+  JSON_BODY_BYTES_MAX,
+  PREDICTION_BODY_BYTES_MAX,
+} from '#shared/limits.ts';
 import type { Scope } from '#shared/schemas/api-key.ts';
 import type { Surface } from './render-error.ts';
 
@@ -13,6 +17,8 @@ export interface Route {
   readonly surface: Surface;
   /** Scope that a key needs; null: open to everyone. */
   readonly scope: Scope | null;
+  /** Scope that methods other than GET and HEAD need, where it is another. */
+  readonly writeScope?: Scope;
   /** Bytes of a body; 0: none is read. */
   readonly bodyBytesMax: number;
   /** Whether pages of any origin may read the answers. */
@@ -20,6 +26,65 @@ export interface Route {
 }
 
 const open = { scope: null, bodyBytesMax: 0, anyOrigin: true } as const;
+
+const replicate = {
+  surface: 'replicate',
+  scope: 'read',
+  writeScope: 'generate',
+  bodyBytesMax: 0,
+  anyOrigin: false,
+} as const;
+const read = ['GET', 'HEAD'];
+
+/** Replicate's API. */
+const REPLICATE_ROUTES: readonly Route[] = [
+  {
+    ...replicate,
+    path: /^\/v1\/predictions$/,
+    methods: [...read, 'POST'],
+    bodyBytesMax: PREDICTION_BODY_BYTES_MAX,
+  },
+  { ...replicate, path: /^\/v1\/predictions\/[^/]+$/, methods: read },
+  { ...replicate, path: /^\/v1\/predictions\/[^/]+\/cancel$/, methods: ['POST'] },
+  { ...replicate, path: /^\/v1\/models\/[^/]+\/[^/]+$/, methods: read },
+  { ...replicate, path: /^\/v1\/models\/[^/]+\/[^/]+\/versions(?:\/[^/]+)?$/, methods: read },
+  {
+    ...replicate,
+    path: /^\/v1\/(?:models|deployments)\/[^/]+\/[^/]+\/predictions$/,
+    methods: ['POST'],
+    bodyBytesMax: PREDICTION_BODY_BYTES_MAX,
+  },
+  {
+    ...replicate,
+    path: /^\/v1\/deployments$/,
+    methods: [...read, 'POST'],
+    bodyBytesMax: JSON_BODY_BYTES_MAX,
+  },
+  {
+    ...replicate,
+    path: /^\/v1\/deployments\/[^/]+\/[^/]+$/,
+    methods: [...read, 'PATCH', 'DELETE'],
+    bodyBytesMax: JSON_BODY_BYTES_MAX,
+  },
+  {
+    ...replicate,
+    path: /^\/v1\/files$/,
+    methods: [...read, 'POST'],
+    bodyBytesMax: FILE_BODY_BYTES_MAX,
+  },
+  { ...replicate, path: /^\/v1\/files\/[^/-]+$/, methods: [...read, 'DELETE'] },
+  // Streams and downloads are opened by what their URLs hold.
+  { ...open, path: /^\/v1\/files\/[0-9a-f]{32}-[^/]+$/, methods: read, surface: 'replicate' },
+  { ...open, path: /^\/v1\/files\/[^/]+\/download$/, methods: read, surface: 'replicate' },
+  { ...replicate, path: /^\/v1\/(?:account|hardware|search|collections)$/, methods: read },
+  { ...replicate, path: /^\/v1\/collections\/[^/]+$/, methods: read },
+  {
+    ...replicate,
+    path: /^\/v1\/webhooks\/default\/secret$/,
+    methods: [...read, 'POST'],
+    writeScope: 'admin',
+  },
+];
 
 export const ROUTES: readonly Route[] = [
   {
@@ -32,10 +97,11 @@ export const ROUTES: readonly Route[] = [
   },
   {
     path: /^\/v1\/models(?:\/[^/]+)?$/,
-    methods: ['GET', 'HEAD'],
+    methods: ['GET', 'HEAD', 'QUERY'],
     surface: 'openai',
     scope: 'read',
-    bodyBytesMax: 0,
+    // Words to search for.
+    bodyBytesMax: 4096,
     anyOrigin: false,
   },
   {
@@ -86,6 +152,7 @@ export const ROUTES: readonly Route[] = [
     bodyBytesMax: 0,
     anyOrigin: false,
   },
+  ...REPLICATE_ROUTES,
   { path: /^\/i\/[^/]+$/, methods: ['GET', 'HEAD'], surface: 'problem', ...open },
   {
     path: /^\/hooks\/replicate$/,
@@ -104,7 +171,11 @@ export function findRoute(path: string): Route | undefined {
   return ROUTES.find((route) => route.path.test(path));
 }
 
-/** Surface of a path that has no route: errors under /v1 are shaped for OpenAI clients. */
+const REPLICATE_PATH =
+  /^\/v1\/(?:(?:predictions|deployments|files|account|hardware|search|collections|webhooks)(?:\/|$)|models\/[^/]+\/)/;
+
+/** Surface of a path that has no route: errors under /v1 are shaped for OpenAI clients, but where only Replicate's go. */
 export function surfaceOf(path: string): Surface {
+  if (REPLICATE_PATH.test(path)) return 'replicate';
   return path === '/v1' || path.startsWith('/v1/') ? 'openai' : 'problem';
 }

@@ -19,6 +19,8 @@ export const JSON_MEMBERS_MAX = 64;
 export const JSON_ITEMS_MAX = 16;
 /** Bodies of routes where a picture may arrive as a data URI. */
 export const PREDICTION_BODY_BYTES_MAX = 12 * 1024 * 1024;
+/** Bodies with one file in a form. */
+export const FILE_BODY_BYTES_MAX = 9 * 1024 * 1024;
 /** How long a caller may take to send a body. */
 export const BODY_READ_DEADLINE_MS = 10_000;
 

@@ -63,7 +63,9 @@ function checkOrigin(c: Context<AppEnv>, { origins }: Caller, config: AuthConfig
 }
 
 function checkScope(c: Context<AppEnv>, { scopes, kind }: Caller): void {
-  const scope = c.var.route?.scope;
+  const { scope: readScope, writeScope } = c.var.route ?? {};
+  const isRead = c.req.method === 'GET' || c.req.method === 'HEAD';
+  const scope = isRead ? readScope : (writeScope ?? readScope);
   if (typeof scope !== 'string' || scopes.includes(scope)) return;
   // Whoever may manage every account may manage its own.
   if (scope === 'keys' && scopes.includes('admin')) return;

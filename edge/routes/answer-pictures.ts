@@ -13,6 +13,7 @@ import type { GenerationPlan } from '../generation.ts';
 import type { Timings } from '../job-protocol.ts';
 import type { BegunPicture, Picture } from '../pictures.ts';
 import { toErrorEvent, toServiceError } from '../render-error.ts';
+import { publicOrigin } from './public-origin.ts';
 
 type AnswerDeps = Pick<Deps, 'config' | 'log' | 'now' | 'streams'>;
 
@@ -221,9 +222,8 @@ function describePlan({ base, quality }: GenerationPlan) {
   };
 }
 
-function urlOf({ entry }: Picture, { c }: Task, { config }: AnswerDeps): string {
-  const origin = config.publicOrigin ?? new URL(c.req.url).origin;
-  return `${origin}/i/${entry.digest}.${FILE_EXTENSIONS[entry.format]}`;
+function urlOf({ entry }: Picture, { c }: Task, deps: AnswerDeps): string {
+  return `${publicOrigin(c, deps)}/i/${entry.digest}.${FILE_EXTENSIONS[entry.format]}`;
 }
 
 /** Text tokens that the encoder used, and patches of 16 × 16 pixels that the transformer drew. */

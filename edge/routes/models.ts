@@ -3,15 +3,21 @@ import type { Handler } from 'hono';
 import { ServiceError } from '#shared/errors.ts';
 import type { ModelInfo } from '#shared/schemas/model.ts';
 import type { AppEnv, Deps } from '../app-env.ts';
+import { toReplicateModel } from '../model-object.ts';
 import { rawPath } from '../request-path.ts';
+import { publicOrigin } from './public-origin.ts';
 
 /** Models carry no date of birth; OpenAI's clients want a number. */
 const CREATED = 1_750_000_000;
 
-export function listModels({ config }: Pick<Deps, 'config'>): Handler<AppEnv> {
-  const data = config.models.map(toModelObject);
+/** One list for two readers: `data` is OpenAI's, `results` is Replicate's. */
+export function listModels(deps: Pick<Deps, 'config'>): Handler<AppEnv> {
+  const { models } = deps.config;
+  const data = models.map(toModelObject);
   return (c) => {
-    const body = { object: 'list', data, results: [], next: null, previous: null };
+    const origin = publicOrigin(c, deps);
+    const results = models.map((model) => toReplicateModel(model, origin));
+    const body = { object: 'list', data, results, next: null, previous: null };
     return c.json(body, 200, { 'Cache-Control': 'private, no-cache' });
   };
 }

@@ -5,15 +5,16 @@
  * ignored with the warning `unknown_parameter`.
  */
 import * as z from 'zod';
+import { showValue } from './fields.ts';
 import { generateRequest } from './generate.ts';
 import { MODEL_NAME_PATTERN } from './model.ts';
-import { showValue } from './fields.ts';
 
 export const WEBHOOK_EVENTS = ['start', 'output', 'logs', 'completed'] as const;
 export type WebhookEvent = (typeof WEBHOOK_EVENTS)[number];
 
 const URL_LENGTH_MAX = 2048;
-const VERSION_PATTERN = /^(?:[A-Za-z0-9._-]{1,64}\/[A-Za-z0-9._-]{1,64}(?::[0-9a-f]{64})?|[0-9a-f]{64})$/;
+const VERSION_PATTERN =
+  /^(?:[A-Za-z0-9._-]{1,64}\/[A-Za-z0-9._-]{1,64}(?::[0-9a-f]{64})?|[0-9a-f]{64})$/;
 const ASPECT_RATIO_PATTERN = /^(?:[1-9]\d{0,2}):(?:[1-9]\d{0,2})$/;
 
 /** Members of `generateRequest` that mean nothing here, or have another name. */
