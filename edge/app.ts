@@ -15,6 +15,7 @@ import { errorHandler } from './middleware/error-handler.ts';
 import { readLease } from './middleware/read-lease.ts';
 import { requestId } from './middleware/request-id.ts';
 import { rawPath } from './request-path.ts';
+import { falProxy } from './routes/fal/proxy.ts';
 import { generations } from './routes/generations.ts';
 import { healthz, readyz } from './routes/health.ts';
 import { images } from './routes/images.ts';
@@ -23,8 +24,8 @@ import { metrics } from './routes/metrics.ts';
 import { listModels, retrieveModel } from './routes/models.ts';
 import { openapi } from './routes/openapi.ts';
 import { page } from './routes/page.ts';
-import { replicateHook } from './routes/replicate-hook.ts';
 import { addOpenReplicateRoutes, addReplicateRoutes } from './routes/replicate/routes.ts';
+import { replicateHook } from './routes/replicate-hook.ts';
 import { createToken } from './routes/tokens.ts';
 import { usage } from './routes/usage.ts';
 
@@ -61,6 +62,9 @@ export function createApp(deps: Deps): Hono<AppEnv> {
   app.post('/v1/tokens', createToken(deps));
   app.get('/v1/usage', usage(deps));
   addReplicateRoutes(app, deps, drawings);
+
+  app.use('/fal/*', authenticate(config, deps.apiKeys), readLease(deps.readLeases));
+  app.all('/fal/proxy', falProxy(deps, drawings));
 
   app.get('*', page(deps));
   return app;

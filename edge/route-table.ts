@@ -153,6 +153,13 @@ export const ROUTES: readonly Route[] = [
     anyOrigin: false,
   },
   ...REPLICATE_ROUTES,
+  {
+    ...replicate,
+    surface: 'fal',
+    path: /^\/fal\/proxy$/,
+    methods: [...read, 'POST', 'PUT'],
+    bodyBytesMax: PREDICTION_BODY_BYTES_MAX,
+  },
   { path: /^\/i\/[^/]+$/, methods: ['GET', 'HEAD'], surface: 'problem', ...open },
   {
     path: /^\/hooks\/replicate$/,

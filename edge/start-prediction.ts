@@ -21,11 +21,15 @@ import { publicOrigin } from './routes/public-origin.ts';
 export interface PredictionWish {
   readonly model: ModelInfo;
   readonly input: JsonObject;
+  /** What is echoed of it, where that is not what was sent here. */
+  readonly echo?: JsonObject;
   readonly deployment: string | null;
   readonly webhook: Webhook | null;
   readonly cancelAfterMs: number | null;
   /** Whether anybody can read its stream: who waits for the answer learns of it too late. */
   readonly previews: boolean;
+  /** What all chance comes out of, for a request that may be repeated. */
+  readonly salt?: string | undefined;
 }
 
 export interface StartedPrediction {
@@ -62,6 +66,7 @@ export async function startPrediction(
     unknownNames,
     isNewEachTime: true,
     resumable: true,
+    salt: wish.salt,
     wantsBytes: false,
     previews: wish.previews ? PARTIAL_IMAGES_MAX : 0,
     deadlineMs: Math.max(wish.cancelAfterMs ?? 0, deps.config.jobDeadlineMs),
@@ -76,7 +81,7 @@ export async function startPrediction(
       model: model.id,
       version: model.revision,
       deployment: wish.deployment,
-      input: toPlainObject(shorten(input)),
+      input: toPlainObject(shorten(wish.echo ?? input)),
       warnings: plan.warnings,
       specs: drawing.planned.map(drawing.specOf),
       reload: cacheWish.reload,
@@ -105,6 +110,8 @@ export async function startPrediction(
     const codes = new Set(plan.warnings.map(({ code }) => code));
     c.header(HEADERS.warning, [...codes].join(', '));
   }
+  // A caller that left before it could hear of the prediction.
+  if (c.req.raw.signal.aborted && webhook === null) await account.cancelPrediction(record.id);
   return { account, record };
 }
 

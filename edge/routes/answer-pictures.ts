@@ -7,6 +7,7 @@ import { FILE_EXTENSIONS, type ImagesResponse, type Usage } from '#shared/schema
 import type { Warning } from '#shared/schemas/problem.ts';
 import { encodeSseComment, encodeSseEvent } from '#shared/sse.ts';
 import type { AppEnv, Deps } from '../app-env.ts';
+import { toByteStream } from '../byte-stream.ts';
 import { cacheStatus } from '../cache-status.ts';
 import { type Drawing, drawAll, drawingFields, mergeWarnings } from '../drawing.ts';
 import type { GenerationPlan } from '../generation.ts';
@@ -94,15 +95,18 @@ async function answerStream(task: Task, deps: AnswerDeps): Promise<Response> {
   }
   c.set('logFields', { ...drawingFields(task, [first.outcome]), stream: true });
   const frames = streamFrames(placed, first, deps, place.release);
-  return new Response(toByteStream(frames, controller), {
-    headers: {
-      'Content-Type': `${MEDIA_TYPES.eventStream}; charset=utf-8`,
-      'Cache-Control': 'no-store, no-transform',
-      'X-Accel-Buffering': 'no',
-      [HEADERS.cacheStatus]: cacheStatus([first.outcome], planned[0]!.cacheKey),
-      ...warningHeader(plan.warnings),
+  return new Response(
+    toByteStream(frames, () => controller.abort(new Error('the caller has left'))),
+    {
+      headers: {
+        'Content-Type': `${MEDIA_TYPES.eventStream}; charset=utf-8`,
+        'Cache-Control': 'no-store, no-transform',
+        'X-Accel-Buffering': 'no',
+        [HEADERS.cacheStatus]: cacheStatus([first.outcome], planned[0]!.cacheKey),
+        ...warningHeader(plan.warnings),
+      },
     },
-  });
+  );
 }
 
 /** Records of the stream: for each picture its previews and `completed`; or one `error`, and nothing after it. */
@@ -245,23 +249,4 @@ function usageOf({ model, base }: GenerationPlan, drawn: readonly Picture[]): Us
 function warningHeader(warnings: readonly Warning[]): Record<string, string> {
   const codes = [...new Set(warnings.map(({ code }) => code))];
   return codes.length > 0 ? { [HEADERS.warning]: codes.join(', ') } : {};
-}
-
-/** A stream that is filled as it is read; leaving it stops the work behind it. */
-function toByteStream(
-  frames: AsyncGenerator<string, void, undefined>,
-  controller: AbortController,
-): ReadableStream<Uint8Array> {
-  const encoder = new TextEncoder();
-  return new ReadableStream({
-    pull: async (out) => {
-      const { done, value } = await frames.next();
-      if (done) out.close();
-      else out.enqueue(encoder.encode(value));
-    },
-    cancel: async () => {
-      controller.abort(new Error('the caller has left'));
-      await frames.return();
-    },
-  });
 }

@@ -12,6 +12,15 @@ describe('ROUTES', () => {
     ['/v1/tokens', 'problem', 'generate'],
     ['/v1/usage', 'problem', 'read'],
     ['/metrics', 'problem', 'admin'],
+    ['/v1/models/owner/name', 'replicate', 'read'],
+    ['/v1/models/owner/name/versions/x', 'replicate', 'read'],
+    ['/v1/predictions', 'replicate', 'read'],
+    ['/v1/predictions/x/cancel', 'replicate', 'read'],
+    ['/v1/files/x', 'replicate', 'read'],
+    [`/v1/files/${'ab'.repeat(16)}-x`, 'replicate', null],
+    ['/v1/files/x/download', 'replicate', null],
+    ['/v1/deployments/a/b/predictions', 'replicate', 'read'],
+    ['/fal/proxy', 'fal', 'read'],
     ['/i/x.png', 'problem', null],
     ['/healthz', 'problem', null],
     ['/readyz', 'problem', null],
@@ -32,7 +41,11 @@ describe('ROUTES', () => {
     '/v1',
     '/v1/',
     '/v1/models/',
-    '/v1/models/a/b',
+    '/v1/models/a/b/c',
+    '/v1/predictions/',
+    '/v1/predictions/a/b',
+    '/v1/files/a/b',
+    '/fal',
     '/i/',
     '/i/a/b',
     '/healthz/',
@@ -49,4 +62,21 @@ test('surfaceOf() shapes errors under /v1 for OpenAI clients', () => {
     'problem',
     'problem',
   ]);
+});
+
+test.each([
+  '/v1/predictions/a/b',
+  '/v1/files/',
+  '/v1/account/x',
+  '/v1/models/a/b/c',
+  '/v1/webhooks',
+])('surfaceOf() shapes errors at %s for Replicate clients', (path) => {
+  expect(surfaceOf(path)).toBe('replicate');
+});
+
+test('ROUTES ask more of whoever draws than of whoever reads', () => {
+  const writing = ROUTES.filter(({ writeScope }) => writeScope !== undefined);
+  expect(writing.map(({ writeScope }) => writeScope)).not.toContain('read');
+  expect(findRoute('/v1/predictions')?.writeScope).toBe('generate');
+  expect(findRoute('/v1/webhooks/default/secret')?.writeScope).toBe('admin');
 });

@@ -13,12 +13,14 @@ import { accountOf } from '../../account-of.ts';
 import type { PredictionRecord, Webhook } from '../../account-protocol.ts';
 import type { AppEnv, Deps } from '../../app-env.ts';
 import type { Drawings } from '../../drawing.ts';
+import type { NamedRequest } from '../../idempotency.ts';
 import { findModel, findVersion } from '../../model-versions.ts';
 import { checkOutboundUrl } from '../../outbound-url.ts';
 import { parseRequest } from '../../parse-request.ts';
 import { asStarting, toPredictionObject } from '../../prediction-object.ts';
 import { parseCancelAfter, parsePrefer } from '../../prefer.ts';
 import { readJsonBody } from '../../read-body.ts';
+import { rawPath } from '../../request-path.ts';
 import { startPrediction, waitForEnd } from '../../start-prediction.ts';
 import { publicOrigin } from '../public-origin.ts';
 
@@ -81,16 +83,25 @@ async function create(
   const request = parseRequest(predictionRequest, body);
   const { model, deployment } = await choose(request);
   const waits = waitMs > 0 && !respondAsync;
-  const started = await startPrediction(c, deps, drawings, {
-    model,
-    deployment,
-    input: body.input as JsonObject,
-    webhook: toWebhook(c, deps, request),
-    cancelAfterMs,
-    previews: !waits,
+  const webhook = toWebhook(c, deps, request);
+  const input = body.input as JsonObject;
+  const named: NamedRequest = {
+    caller: c.var.caller,
+    request: c.req.raw,
+    path: rawPath(c.req.url),
+    body,
+    isStream: false,
+    keeps: true,
+    isRandom: input.seed == null,
+    deadlineMs: config.jobDeadlineMs,
+    waitUntil: (work) => c.executionCtx.waitUntil(work),
+  };
+  return deps.idempotency.run(named, async ({ salt }) => {
+    const wish = { model, deployment, input, webhook, cancelAfterMs, previews: !waits, salt };
+    const started = await startPrediction(c, deps, drawings, wish);
+    const record = waits ? await waitForEnd(c, started, waitMs) : started.record;
+    return answer(c, record, { waits, respondAsync });
   });
-  const record = waits ? await waitForEnd(c, started, waitMs) : started.record;
-  return answer(c, record, { waits, respondAsync });
 }
 
 function answer(

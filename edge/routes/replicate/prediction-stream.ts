@@ -6,31 +6,22 @@
 import type { Handler } from 'hono';
 import { ServiceError } from '#shared/errors.ts';
 import { HEADERS, MEDIA_TYPES } from '#shared/headers.ts';
-import { type PredictionRecord, STREAM_QUERY } from '../../account-protocol.ts';
+import type { PredictionRecord } from '../../account-protocol.ts';
 import type { AppEnv, Deps } from '../../app-env.ts';
+import { openPredictionStream } from '../../prediction-events.ts';
 import { toPredictionObject } from '../../prediction-object.ts';
-import { parseStreamToken } from '../../stream-token.ts';
 
 export function predictionStream(deps: Deps): Handler<AppEnv> {
   return async (c) => {
-    const token = c.req.param('token') ?? '';
-    const parsed = parseStreamToken(token);
-    if (parsed === undefined) throw notFound();
     const wantsEvents = (c.req.header('Accept') ?? '').includes(MEDIA_TYPES.eventStream);
-    const url = new URL('https://account/');
-    url.searchParams.set(STREAM_QUERY.id, parsed.id);
-    url.searchParams.set(STREAM_QUERY.token, token);
-    url.searchParams.set(
-      STREAM_QUERY.from,
-      String(parseEventId(c.req.header(HEADERS.lastEventId))),
-    );
-    const response = await deps.accounts.getByName(parsed.owner).fetch(
-      new Request(url, {
-        headers: { Accept: wantsEvents ? MEDIA_TYPES.eventStream : MEDIA_TYPES.json },
-        signal: c.req.raw.signal,
-      }),
-    );
-    if (!response.ok) throw notFound();
+    const response = await openPredictionStream(deps.accounts, c.req.param('token') ?? '', {
+      from: parseEventId(c.req.header(HEADERS.lastEventId)),
+      wantsEvents,
+      signal: c.req.raw.signal,
+    });
+    if (response === undefined) {
+      throw new ServiceError('not_found', { detail: 'There is no such stream.' });
+    }
     if (!wantsEvents) {
       const record = (await response.json()) as PredictionRecord;
       return c.json(toPredictionObject(record), 200, { 'Cache-Control': 'no-store' });
@@ -49,8 +40,4 @@ export function predictionStream(deps: Deps): Handler<AppEnv> {
 function parseEventId(header: string | undefined): number {
   const [, number] = /^(?:\d{1,12}:)?(\d{1,6})$/.exec(header ?? '') ?? [];
   return Number(number ?? 0);
-}
-
-function notFound(): ServiceError {
-  return new ServiceError('not_found', { detail: 'There is no such stream.' });
 }
