@@ -63,7 +63,7 @@ export function createApp(deps: Deps): Hono<AppEnv> {
   app.get('/v1/usage', usage(deps));
   addReplicateRoutes(app, deps, drawings);
 
-  app.use('/fal/*', authenticate(config, deps.apiKeys), readLease(deps.readLeases));
+  app.use('/fal/*', ...guard);
   app.all('/fal/proxy', falProxy(deps, drawings));
 
   app.get('*', page(deps));
