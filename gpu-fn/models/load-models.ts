@@ -1,8 +1,9 @@
 /** The three networks of a bundle, opened together and released together. */
 import { AdapterStore } from '../adapters/adapter-store.ts';
-import type { TextEncoder } from '../pipeline/components.ts';
+import type { ControlNetwork, TextEncoder } from '../pipeline/components.ts';
 import type { Bundle } from '../runtime/bundle.ts';
 import { Adaptations } from './adaptations.ts';
+import { EdgeControl } from './edge-control.ts';
 import { OnnxPixArtTransformer } from './pixart-transformer.ts';
 import { T5Encoder } from './t5-encoder.ts';
 import { OnnxVaeDecoder } from './vae-decoder.ts';
@@ -11,6 +12,8 @@ export interface Models extends AsyncDisposable {
   readonly textEncoder: TextEncoder;
   readonly transformer: OnnxPixArtTransformer;
   readonly vaeDecoder: OnnxVaeDecoder;
+  /** absent: the model follows no edges */
+  readonly controlNetwork?: ControlNetwork;
   /** Releases every session; the models must not be used afterwards. */
   dispose(): Promise<void>;
 }
@@ -34,6 +37,9 @@ export async function createModels(
   const encoder = stack.use(await T5Encoder.load(bundle, options));
   const transformer = stack.use(await OnnxPixArtTransformer.load(bundle, options));
   const vaeDecoder = stack.use(await OnnxVaeDecoder.load(bundle, options));
+  const controlNetwork = bundle.manifest.info.capabilities?.includes('control')
+    ? stack.use(new EdgeControl(bundle, options))
+    : undefined;
   const adaptations = new Adaptations(new AdapterStore({ bundle, folder: adapters }));
   const owned = stack.move();
   const dispose = () => owned.disposeAsync();
@@ -46,6 +52,7 @@ export async function createModels(
     },
     transformer,
     vaeDecoder,
+    ...(controlNetwork && { controlNetwork }),
     dispose,
     [Symbol.asyncDispose]: dispose,
   };

@@ -71,6 +71,29 @@ export interface PixArtTransformer {
   predict(args: PredictArgs): Promise<Float32Array>;
 }
 
+/** A picture whose edges the drawing follows. */
+export interface Control {
+  readonly image: Pixels;
+  /** 0–2 */
+  readonly scale: number;
+}
+
+export interface PreparedControl extends ControlArgs {
+  /** What was found, at the size that is drawn. */
+  readonly edges: Pixels;
+}
+
+/** Only of models with a control network. */
+export interface ControlNetwork {
+  prepare(
+    control: Control,
+    options: {
+      readonly drawn: readonly [width: number, height: number];
+      readonly seed: number;
+    },
+  ): Promise<PreparedControl>;
+}
+
 export interface DecodeArgs {
   /** float32 `[1, C, H, W]` as the scheduler left them; the decoder divides by `scalingFactor` */
   readonly latents: Float32Array;
@@ -112,6 +135,7 @@ export interface GenerateOptions {
   readonly sampler: string;
   readonly sizePolicy: 'fit' | 'exact';
   readonly background: 'auto' | 'transparent' | 'opaque';
+  readonly control?: Control;
   /** Adapters, in the order in which their updates are added. Default none. */
   readonly loras?: readonly AppliedLora[];
   /** The container that the picture is meant for: JPEG has no alpha, so `auto` drops it. Default `png`. */
@@ -148,6 +172,8 @@ export interface RunOptions {
 
 export interface GenerateResult {
   readonly image: Pixels;
+  /** The edge map that the drawing followed, at the size that was asked for; only with `control`. */
+  readonly edges?: Pixels;
   readonly seed: number;
   readonly warnings: readonly Warning[];
   /** wall-clock milliseconds; `image_ms` covers resizing and alpha, not the container */

@@ -35,10 +35,13 @@ export async function loadPipeline(
     { maxSequenceLength: text.max_sequence_length },
   );
   signal?.throwIfAborted();
-  const { textEncoder, transformer, vaeDecoder, dispose } = await createModels(bundle, {
-    threads,
-    adapters,
-  });
+  const { textEncoder, transformer, vaeDecoder, controlNetwork, dispose } = await createModels(
+    bundle,
+    {
+      threads,
+      adapters,
+    },
+  );
   return new PixArtLcmPipeline({
     info,
     tokenizer,
@@ -46,6 +49,7 @@ export async function loadPipeline(
     textEncoder,
     transformer,
     vaeDecoder,
+    ...(controlNetwork && { controlNetwork }),
     dispose,
     ...(preview && {
       latentRgb: { factors: preview.latent_rgb_factors, bias: preview.latent_rgb_bias },

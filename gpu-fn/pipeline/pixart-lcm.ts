@@ -13,10 +13,12 @@ import type { Scheduler } from '../schedulers/scheduler.ts';
 import { createRandom } from '../tensor/random.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import type {
+  ControlNetwork,
   GenerateOptions,
   GenerateResult,
   PixArtTransformer,
   Pixels,
+  PreparedControl,
   PromptConditioning,
   RunOptions,
   TextEncoder,
@@ -36,6 +38,8 @@ export interface PipelineParts {
   readonly textEncoder: TextEncoder;
   readonly transformer: PixArtTransformer;
   readonly vaeDecoder: VaeDecoder;
+  /** absent: the model follows no edges */
+  readonly controlNetwork?: ControlNetwork;
   /** absent: step events carry no preview */
   readonly latentRgb?: LatentRgb;
   /** monotonic milliseconds */
@@ -78,7 +82,16 @@ export class PixArtLcmPipeline {
 
     const denoiseStart = this.#now();
     const shape = this.#latentShape(drawn);
-    const latents = await this.#denoise({ options, run, scheduler, prompt, shape });
+    const control = await this.#prepareControl(options, drawn);
+    signal?.throwIfAborted();
+    const latents = await this.#denoise({
+      options,
+      run,
+      scheduler,
+      prompt,
+      shape,
+      ...(control && { control }),
+    });
     signal?.throwIfAborted();
 
     const vaeStart = this.#now();
@@ -94,6 +107,7 @@ export class PixArtLcmPipeline {
 
     return {
       image,
+      ...(control && { edges: fitTo(control.edges, options.width, options.height) }),
       seed: options.seed,
       drawn,
       promptTokens: encoding.inputIds.length,
@@ -125,8 +139,9 @@ export class PixArtLcmPipeline {
     readonly scheduler: Scheduler;
     readonly prompt: PromptConditioning;
     readonly shape: LatentShape;
+    readonly control?: PreparedControl;
   }): Promise<Float32Array> {
-    const { options, shape, prompt } = args;
+    const { options, shape, prompt, control } = args;
     const { signal, onStep } = args.run;
     const { transformer, vaeDecoder, latentRgb } = this.#parts;
     const { height, width } = shape;
@@ -146,6 +161,7 @@ export class PixArtLcmPipeline {
         prompt,
         resolution,
         aspectRatio: height / width,
+        ...(control && { control }),
       });
       assertFinite(noisePred, `transformer at step ${stepIndex}`);
       const { prevSample, denoised } = schedule.step({
@@ -164,6 +180,23 @@ export class PixArtLcmPipeline {
       });
     }
     return latents;
+  }
+
+  async #prepareControl(
+    { control, seed, loras = [] }: GenerateOptions,
+    drawn: readonly [width: number, height: number],
+  ): Promise<PreparedControl | undefined> {
+    if (control === undefined) return undefined;
+    const { controlNetwork } = this.#parts;
+    if (controlNetwork === undefined) {
+      throw refuse('control_image', `is not for ${this.info.id}, which has no control network`);
+    }
+    if (loras.some(({ weight }) => weight !== 0)) {
+      throw refuse('loras', 'must be empty with control_image');
+    }
+    const prepared = await controlNetwork.prepare(control, { drawn, seed });
+    assertFinite(prepared.latents, 'control latents');
+    return prepared;
   }
 
   /** @returns the scheduler that the request names */
