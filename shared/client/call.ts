@@ -20,7 +20,7 @@ export interface CallOptions {
   readonly timeoutMs?: number | undefined;
   /** Repetitions after the first attempt. */
   readonly maxRetries?: number | undefined;
-  /** Names the call for the server, so that a repetition joins what runs already. Default: a random one. */
+  /** Names the call for the server, so that a repetition joins what runs already. Default: a random one where it matters. */
   readonly idempotencyKey?: string | undefined;
   readonly headers?: Readonly<Record<string, string>> | undefined;
 }
@@ -69,6 +69,11 @@ export class Call {
     } finally {
       this.signal.removeEventListener('abort', stop);
     }
+  }
+
+  /** Whether this is not the first attempt. */
+  get isRepetition(): boolean {
+    return this.#attempts > 0;
   }
 
   /** Waits until the next attempt, or throws what there is to tell when there will be none. */

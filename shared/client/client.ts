@@ -81,7 +81,7 @@ export class PixartEdge {
 
   /** Draws, and resolves when every picture is there and its digest has been checked. */
   generate(request: ImageRequest, options: GenerateOptions = {}): Promise<GenerateResult> {
-    return this.#draw('generations', toJson(request), options);
+    return this.#draw('generations', request, toJson(request), options);
   }
 
   /** Draws, and shows up to three previews of each picture on the way. */
@@ -95,7 +95,7 @@ export class PixartEdge {
 
   /** Draws over a picture. */
   edit(request: EditRequest, options: GenerateOptions = {}): Promise<GenerateResult> {
-    return this.#draw('edits', toForm(request), options);
+    return this.#draw('edits', request, toForm(request), options);
   }
 
   streamEdit(
@@ -132,13 +132,19 @@ export class PixartEdge {
     return new Call(options, { timeoutMs, maxRetries, refreshesToken });
   }
 
-  #draw(route: string, body: Body, options: GenerateOptions): Promise<GenerateResult> {
+  #draw(
+    route: string,
+    { visibility }: Pick<ImageRequest, 'visibility'>,
+    body: Body,
+    options: GenerateOptions,
+  ): Promise<GenerateResult> {
+    // A private picture has a URL only with a signature, one that was not kept has none.
+    const isOpen = String(visibility) !== 'private' && options.cacheControl !== 'no-store';
     return repeat(this.#call(options), async (call) => {
       const response = await this.#post(route, body, call, options);
       const { data, ...rest } = await readJson<ImagesResponse>(response);
       if (!Array.isArray(data)) throw new InvalidResponseError('The answer has no pictures.');
-      const stored = options.cacheControl !== 'no-store';
-      const images = data.map((item) => this.#toImage(item, rest.output_format, stored));
+      const images = data.map((item) => this.#toImage(item, rest.output_format, isOpen));
       // Those that are only named by a URL are checked when they are fetched.
       for (const image of images) if (image.b64_json !== undefined) await image.bytes();
       return { ...rest, images, requestId: response.headers.get('x-request-id') ?? undefined };
@@ -159,9 +165,9 @@ export class PixartEdge {
   #toImage(
     item: Omit<GeneratedImageFields, 'mediaType'>,
     format: ImageFormat,
-    stored: boolean,
+    isOpen: boolean,
   ): GeneratedImage {
-    const { id, url = stored && id !== undefined ? this.imageUrl(id, { format }) : undefined } =
+    const { id, url = isOpen && id !== undefined ? this.imageUrl(id, { format }) : undefined } =
       item;
     return new GeneratedImage({ ...item, url, mediaType: `image/${format}` }, (from) =>
       this.#download(from),
@@ -169,10 +175,17 @@ export class PixartEdge {
   }
 
   #post(route: string, body: Body, call: Call, options: GenerateOptions): Promise<Response> {
-    const headers: Record<string, string> = { 'Idempotency-Key': call.idempotencyKey };
+    const { cacheControl, idempotencyKey } = options;
+    const headers: Record<string, string> = {};
+    // The server remembers what has a name, which costs it more than a picture from the cache. Equal requests are one picture
+    // without it, unless the seed is left to chance.
+    const isChance = cacheControl === 'no-cache' || cacheControl === 'no-store';
+    if (isChance || call.isRepetition || idempotencyKey !== undefined) {
+      headers['Idempotency-Key'] = call.idempotencyKey;
+    }
     // A form names its own type, with its boundary.
     if (typeof body === 'string') headers['Content-Type'] = 'application/json';
-    if (options.cacheControl !== undefined) headers['Cache-Control'] = options.cacheControl;
+    if (cacheControl !== undefined) headers['Cache-Control'] = cacheControl;
     return this.#send(`/v1/images/${route}`, { method: 'POST', headers, body }, call);
   }
 

@@ -64,7 +64,7 @@ it(
       .replaceAll('8787', String(servicePort))
       .replaceAll('5173', String(pagePort))
       .replaceAll('../my-page', page)
-      .replaceAll('"$OLDPWD/.local/api-key"', `"${local}/api-key"`)
+      .replaceAll('.local/api-key', `${local}/api-key`)
       .replaceAll('cactus.png', path.join(folder.path, 'cactus.png'));
     const commands = [...text.matchAll(/```sh\n([\s\S]*?)```/g)].map(([, block = '']) =>
       block.trim(),
@@ -100,6 +100,7 @@ it(
 
     // Vite is linked from here: the test needs no registry.
     expect(make).toContain(INSTALL);
+    expect(make).toContain('publishable');
     await sh(make.replace(INSTALL, 'npm install --install-links --offline --no-audit --no-fund'));
     symlinkSync(path.join(ROOT, 'node_modules/vite'), path.join(page, 'node_modules/vite'));
     mkdirSync(path.join(page, 'node_modules/.bin'), { recursive: true });
@@ -111,6 +112,7 @@ it(
           : content;
       writeFileSync(path.join(page, name), whole);
     }
+    expect(readFileSync(path.join(page, '.env'), 'utf8')).toMatch(/^VITE_API_KEY=pxe_pk_\w+\n$/);
     await startCommand(`${serve} --port ${pagePort} --strictPort`, page, env, 'Local');
 
     const tab = await browser.newPage();
