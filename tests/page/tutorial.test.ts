@@ -112,7 +112,7 @@ it(
           : content;
       writeFileSync(path.join(page, name), whole);
     }
-    expect(readFileSync(path.join(page, '.env'), 'utf8')).toMatch(/^VITE_API_KEY=pxe_pk_\w+\n$/);
+    expect(readFileSync(path.join(page, '.env'), 'utf8')).toMatch(/^VITE_API_KEY=pxe_pk_\w+\s*$/);
     await startCommand(`${serve} --port ${pagePort} --strictPort`, page, env, 'Local');
 
     const tab = await browser.newPage();
