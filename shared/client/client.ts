@@ -121,7 +121,7 @@ export class PixartEdge {
     return buildImageUrl(this.origin, id, options);
   }
 
-  /** URL that draws: for an `<img>` and nothing else. `pixart-edge/signing` signs it on a server. */
+  /** URL that draws: for an `<img>` and nothing else. It needs a publishable key, or a signature of the service's. */
   promptUrl(prompt: string, options: PromptUrlOptions = {}): string {
     return buildPromptUrl(this.origin, prompt, options);
   }

@@ -24,7 +24,7 @@ afterAll(async () => {
 async function run(program: string, args: readonly string[], input = ''): Promise<string> {
   const child = spawn(program, args, {
     cwd: folder,
-    env: { ...process.env, ORIGIN: service.url, API_KEY: service.key },
+    env: { ...process.env, ORIGIN: service.url, API_KEY: service.key, MODEL: 'pixart-edge/tiny' },
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   child.stdin.end(input);
@@ -69,6 +69,13 @@ describe('examples', () => {
     const output = await run(process.execPath, [example('ai-sdk.ts'), 'a green cat', 'green']);
     expect(output).toBe('green-0.png\ngreen-1.png\n');
     expect(isPng('green-1.png')).toBe(true);
+  });
+
+  it.each(['replicate-client.ts', 'fal-client.ts'])('%s saves a picture', async (name) => {
+    const file = `${name}.png`;
+    const output = await run(process.execPath, [example(name), 'a red dog', file]);
+    expect(output.trim().split('\n').at(-1)).toBe(file);
+    expect(isPng(file)).toBe(true);
   });
 
   it('stream.ts saves previews and the picture', async () => {
