@@ -4,6 +4,7 @@ import type { ApiKeys, Caller } from './api-keys.ts';
 import type { Config } from './config.ts';
 import type { Counters } from './counters.ts';
 import type { Idempotency } from './idempotency.ts';
+import type { PictureDeleter } from './delete-picture.ts';
 import type { ImageStore } from './image-store.ts';
 import type { Delivery, DeliveryOutcome } from './job-protocol.ts';
 import type { JobNamespace } from './jobs.ts';
@@ -16,6 +17,7 @@ import type { Surface } from './render-error.ts';
 import type { Route } from './route-table.ts';
 import type { StageTimes } from './timing.ts';
 import type { BucketLimits, BucketView } from './token-bucket.ts';
+import type { VariantNamespace } from './variants.ts';
 
 export interface Deps {
   readonly config: Config;
@@ -24,6 +26,8 @@ export interface Deps {
   readonly keyStore: KeyStore;
   readonly readLeases: ReadLeases;
   readonly images: ImageStore;
+  readonly variants: VariantNamespace;
+  readonly deletePicture: PictureDeleter;
   readonly jobs: JobNamespace;
   readonly idempotency: Idempotency;
   readonly streams: OpenStreams;
@@ -56,6 +60,8 @@ export interface Variables {
   route: Route | undefined;
   caller: Caller;
   reads: ReadView | undefined;
+  /** The answer is for its asker alone: no page of another origin may read it. */
+  isPrivate: boolean;
   generations: GenerationView | undefined;
   /** Fields for the log line of this request. */
   logFields: Record<string, unknown>;

@@ -8,6 +8,7 @@
 import { Hono } from 'hono';
 import type { AppEnv, Deps } from './app-env.ts';
 import { Drawings } from './drawing.ts';
+import { acceptSignedUrl } from './middleware/accept-signed-url.ts';
 import { authenticate } from './middleware/authenticate.ts';
 import { checkTarget } from './middleware/check-target.ts';
 import { cors } from './middleware/cors.ts';
@@ -16,6 +17,7 @@ import { readLease } from './middleware/read-lease.ts';
 import { requestId } from './middleware/request-id.ts';
 import { rawPath } from './request-path.ts';
 import { falProxy } from './routes/fal/proxy.ts';
+import { deleteImage } from './routes/delete-image.ts';
 import { generations } from './routes/generations.ts';
 import { healthz, readyz } from './routes/health.ts';
 import { images } from './routes/images.ts';
@@ -28,6 +30,7 @@ import { addOpenReplicateRoutes, addReplicateRoutes } from './routes/replicate/r
 import { replicateHook } from './routes/replicate-hook.ts';
 import { createToken } from './routes/tokens.ts';
 import { usage } from './routes/usage.ts';
+import { promptImages } from './routes/prompt-images.ts';
 
 export function createApp(deps: Deps): Hono<AppEnv> {
   const { config, log } = deps;
@@ -45,13 +48,19 @@ export function createApp(deps: Deps): Hono<AppEnv> {
   app.get('/i/:name', images(deps));
   app.post('/hooks/replicate', replicateHook(deps));
 
-  const guard = [authenticate(config, deps.apiKeys), readLease(deps.readLeases)] as const;
+  const credentials = authenticate(config, deps.apiKeys);
+  const guard = [credentials, readLease(deps.readLeases)] as const;
   app.use('/metrics', ...guard);
   app.get('/metrics', metrics(deps));
 
   addOpenReplicateRoutes(app, deps);
+  const signedOr = acceptSignedUrl(config, { now: deps.now, otherwise: credentials });
+  app.use('/prompt/*', signedOr, readLease(deps.readLeases));
+  app.get('/prompt/:text', promptImages(drawings));
+
   app.use('/v1/*', ...guard);
   app.post('/v1/images/generations', generations(deps, drawings));
+  app.delete('/v1/images/:digest', deleteImage(deps));
   app.get('/v1/models', listModels(deps));
   app.get('/v1/models/:id', retrieveModel(deps));
   app.post('/v1/keys', createKey(deps));

@@ -26,6 +26,17 @@ export function isNotModified(headers: Headers, { etag, lastModifiedMs }: Valida
   return !Number.isNaN(since) && Math.floor(lastModifiedMs / 1000) * 1000 <= since;
 }
 
+/** Whether `If-Match` asks for another file than this one. */
+export function preconditionFails(headers: Headers, etag: string): boolean {
+  const match = headers.get('If-Match');
+  if (match === null) return false;
+  // Strong comparison: a weak tag matches nothing.
+  return !match
+    .split(',')
+    .map((tag) => tag.trim())
+    .some((tag) => tag === '*' || tag === etag);
+}
+
 /** One range of bytes; undefined: answer with everything, as also for several ranges and units we do not know. */
 export function parseRange(
   headers: Headers,

@@ -63,23 +63,24 @@ const upstreamList = z
   .max(16);
 export type UpstreamConfig = z.infer<typeof upstreamList>[number];
 
+const signingKeys = z.string().transform((text, context): SigningKey[] => {
+  try {
+    return parseSigningKeys(text);
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: (error as RangeError).message });
+    return z.NEVER;
+  }
+});
+
+const DAY_MS = 86_400_000;
+
 export const settings = z.object({
   GPU_URL: setting(
     z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/\/+$/, '')),
     'Base URL of the function',
   ),
   GPU_SIGNING_KEY: setting(
-    z
-      .string()
-      .transform((text, context): SigningKey[] => {
-        try {
-          return parseSigningKeys(text);
-        } catch (error) {
-          context.addIssue({ code: 'custom', message: (error as RangeError).message });
-          return z.NEVER;
-        }
-      })
-      .optional(),
+    signingKeys.optional(),
     'Secret. Signs requests to the function: secret or id:secret; the first of several signs',
   ),
   UPSTREAMS: setting(
@@ -146,6 +147,14 @@ export const settings = z.object({
     z.enum(VISIBILITIES).default('account'),
     'Who shares cached pictures of requests that do not say',
   ),
+  IMAGE_RETENTION_DAYS: setting(
+    z.coerce.number().int().min(1).max(36_500).optional(),
+    'Days after which a picture is gone; absent keeps it for ever',
+  ),
+  URL_SIGNING_KEYS: setting(
+    signingKeys.optional(),
+    'Secret. Signs URLs of private pictures and of prompts: id:secret, several separated by commas; the first signs, all are accepted',
+  ),
   CACHE_API: setting(
     z.enum(['on', 'off']).default('on'),
     'Whether the data centre’s cache stands in front of the bucket',
@@ -196,6 +205,10 @@ export interface Config {
   readonly webhookTargets: Settings['WEBHOOK_TARGETS'];
   readonly corsOrigins: readonly string[];
   readonly visibilityDefault: Settings['CACHE_VISIBILITY_DEFAULT'];
+  /** Milliseconds that pictures are kept; undefined: for ever. */
+  readonly retentionMs: number | undefined;
+  /** The first one signs; none: nothing is signed or accepted. */
+  readonly urlSigningKeys: readonly SigningKey[];
   readonly cacheApi: boolean;
   readonly jobDeadlineMs: number;
   readonly upstreamIdleMs: number;
@@ -243,6 +256,9 @@ export function parseConfig(env: Readonly<Record<string, unknown>> | Env): Confi
     webhookTargets: values.WEBHOOK_TARGETS,
     corsOrigins: values.CORS_ORIGINS,
     visibilityDefault: values.CACHE_VISIBILITY_DEFAULT,
+    retentionMs:
+      values.IMAGE_RETENTION_DAYS === undefined ? undefined : values.IMAGE_RETENTION_DAYS * DAY_MS,
+    urlSigningKeys: values.URL_SIGNING_KEYS ?? [],
     cacheApi: values.CACHE_API === 'on',
     jobDeadlineMs: values.JOB_DEADLINE_MS,
     upstreamIdleMs: values.UPSTREAM_IDLE_MS,

@@ -103,7 +103,8 @@ export class Drawings {
     { caller, unknownNames }: Pick<DrawingOptions, 'caller' | 'unknownNames'>,
   ): GenerationPlan {
     const { config, promptPolicy } = this.#deps;
-    const plan = planGeneration(request, { config, account: caller.account, unknownNames });
+    const { account, keyId } = caller;
+    const plan = planGeneration(request, { config, account, keyId, unknownNames });
     if (caller.models?.includes(plan.model.id) === false) {
       throw new ServiceError('scope_denied', {
         detail: `The key may not draw with ${plan.model.id}.`,
@@ -135,6 +136,8 @@ export class Drawings {
       deadlineMs: options.deadlineMs ?? config.jobDeadlineMs,
       store: !wish.noStore,
       resumable: options.resumable,
+      account: caller.account,
+      owner: plan.owner,
       keyId,
       limits,
       token,

@@ -1,9 +1,11 @@
 /** Bindings of the Worker, as `wrangler.toml` declares them. Only `config.ts` and `index.ts` look inside. */
 import type { Account } from './account.ts';
 import type { ApiKey } from './api-key.ts';
+import type { Deletions } from './deletions.ts';
 import type { Job } from './job.ts';
 import type { KeyRing } from './key-ring.ts';
 import type { Metrics } from './metrics.ts';
+import type { PictureVariants } from './picture-variants.ts';
 
 export interface Env {
   readonly JOB: DurableObjectNamespace<Job>;
@@ -11,6 +13,8 @@ export interface Env {
   readonly ACCOUNT: DurableObjectNamespace<Account>;
   readonly KEY_RING: DurableObjectNamespace<KeyRing>;
   readonly METRICS: DurableObjectNamespace<Metrics>;
+  readonly PICTURE_VARIANTS: DurableObjectNamespace<PictureVariants>;
+  readonly DELETIONS: DurableObjectNamespace<Deletions>;
   readonly IMAGES: R2Bucket;
   readonly ASSETS?: Fetcher;
   readonly GPU_URL?: string;
@@ -31,6 +35,8 @@ export interface Env {
   readonly WEBHOOK_TARGETS?: string;
   readonly CORS_ORIGINS?: string;
   readonly CACHE_VISIBILITY_DEFAULT?: string;
+  readonly IMAGE_RETENTION_DAYS?: string;
+  readonly URL_SIGNING_KEYS?: string;
   readonly CACHE_API?: string;
   readonly JOB_DEADLINE_MS?: string;
   readonly UPSTREAM_IDLE_MS?: string;

@@ -109,6 +109,7 @@ async function check(spec: JobSpec, prediction: Prediction, nowMs: number): Prom
   return {
     entry: {
       digest,
+      ...(spec.owner !== undefined && { owner: spec.owner }),
       format,
       bytes: bytes.length,
       width,

@@ -18,6 +18,7 @@ import {
   generateRequest,
   parseSize,
   type Quality,
+  type Visibility,
 } from '#shared/schemas/generate.ts';
 import type { ModelInfo, SamplerInfo } from '#shared/schemas/model.ts';
 import type { Warning } from '#shared/schemas/problem.ts';
@@ -28,6 +29,8 @@ import type { JobSpec } from './job-protocol.ts';
 export interface GenerationPlan {
   readonly model: ModelInfo;
   readonly base: UnseededGeneration;
+  /** Account of pictures that are private. */
+  readonly owner: string | undefined;
   /** Undefined: derived from the request, or drawn at random. */
   readonly seed: number | undefined;
   readonly count: number;
@@ -62,16 +65,21 @@ const QUALITY_LEVELS: Record<Quality, keyof typeof QUALITY_STEPS> = {
 };
 
 export interface PlanOptions {
-  readonly config: Pick<Config, 'models' | 'defaultModel' | 'modelAliases' | 'visibilityDefault'>;
+  readonly config: Pick<
+    Config,
+    'models' | 'defaultModel' | 'modelAliases' | 'visibilityDefault' | 'urlSigningKeys'
+  >;
   /** Who asks: the account that shares its pictures. */
   readonly account: string;
+  /** With which key: private pictures are shared with no other. */
+  readonly keyId: string;
   /** Members of the body that the schema does not list. */
   readonly unknownNames: readonly string[];
 }
 
 /** @throws {ServiceError} `model_not_found` or `invalid_parameter`, naming the field */
 export function planGeneration(request: GenerateRequest, options: PlanOptions): GenerationPlan {
-  const { config, account, unknownNames } = options;
+  const { config, account, keyId, unknownNames } = options;
   const warnings: Warning[] = [];
   if (unknownNames.length > 0) warnings.push(unknownParameters(unknownNames));
   const model = chooseModel(request.model ?? undefined, config, warnings);
@@ -91,6 +99,16 @@ export function planGeneration(request: GenerateRequest, options: PlanOptions): 
     });
   }
   const visibility = request.visibility ?? config.visibilityDefault;
+  if (
+    visibility === 'private' &&
+    request.response_format === 'url' &&
+    config.urlSigningKeys.length === 0
+  ) {
+    throw invalid(
+      'response_format',
+      'Private pictures have a URL only where URL_SIGNING_KEYS is set; ask for b64_json.',
+    );
+  }
   return {
     model,
     base: {
@@ -108,8 +126,9 @@ export function planGeneration(request: GenerateRequest, options: PlanOptions): 
       output_quality: chooseFileQuality(request, format),
       background: chooseBackground(request, model, format, prompt),
       metadata: 'minimal',
-      partition: visibility === 'public' ? 'public' : `account:${account}`,
+      partition: partitionOf(visibility, { account, keyId }),
     },
+    owner: visibility === 'private' ? account : undefined,
     seed: request.seed ?? undefined,
     count: request.n ?? 1,
     sizePolicy: request.size_policy ?? 'fit',
@@ -181,6 +200,23 @@ function chooseModel(
     param: 'model',
   });
   return defaultModel;
+}
+
+/** Who finds the picture again by asking for the same. */
+function partitionOf(
+  visibility: Visibility,
+  { account, keyId }: { readonly account: string; readonly keyId: string },
+): string {
+  switch (visibility) {
+    case 'public':
+      return 'public';
+    case 'account':
+      return `account:${account}`;
+    case 'private':
+      return `private:${account}:${keyId}`;
+    default:
+      return visibility satisfies never;
+  }
 }
 
 function chooseSteps(

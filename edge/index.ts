@@ -6,6 +6,8 @@ import { createApp } from './app.ts';
 import type { AppEnv, Deps } from './app-env.ts';
 import { ConfigError, loadConfig } from './config.ts';
 import { Counters } from './counters.ts';
+import { createPictureDeleter } from './delete-picture.ts';
+import { DeletedPictures } from './deleted-pictures.ts';
 import type { Env } from './env.ts';
 import { Idempotency } from './idempotency.ts';
 import { ImageStore } from './image-store.ts';
@@ -18,9 +20,14 @@ import { loadUpstreams } from './upstreams/create-upstreams.ts';
 
 export { Account } from './account.ts';
 export { ApiKey } from './api-key.ts';
+export { Deletions } from './deletions.ts';
 export { Job } from './job.ts';
 export { KeyRing } from './key-ring.ts';
 export { Metrics } from './metrics.ts';
+export { PictureVariants } from './picture-variants.ts';
+
+/** There is one list of deletions. */
+const DELETIONS_NAME = 'all';
 
 let app: Hono<AppEnv> | undefined;
 
@@ -42,12 +49,18 @@ function createDeps(env: Env): Deps {
   const config = loadConfig(env);
   const log = createLog(config.logLevel);
   const { ASSETS: assets } = env;
+  const upstreams = loadUpstreams(config);
   const images = new ImageStore({
     bucket: env.IMAGES,
     cache: config.cacheApi ? caches.default : undefined,
+    deleted: new DeletedPictures({
+      since: async (atMs) => env.DELETIONS.getByName(DELETIONS_NAME).since(atMs),
+      now: Date.now,
+    }),
+    retentionMs: config.retentionMs,
+    now: Date.now,
     log,
   });
-  const upstreams = loadUpstreams(config);
   return {
     config,
     log,
@@ -66,10 +79,18 @@ function createDeps(env: Env): Deps {
       now: Date.now,
     }),
     images,
+    variants: env.PICTURE_VARIANTS,
+    deletePicture: createPictureDeleter({
+      bucket: env.IMAGES,
+      images,
+      variants: env.PICTURE_VARIANTS,
+      record: async (name) => env.DELETIONS.getByName(DELETIONS_NAME).record(name),
+      now: Date.now,
+    }),
     jobs: env.JOB,
     idempotency: new Idempotency({
       keys: env.API_KEY,
-      readPicture: (digest, waitUntil) => images.readImage(digest, waitUntil),
+      readPicture: (digest, waitUntil) => images.readImage({ digest }, waitUntil),
     }),
     streams: new OpenStreams(env.API_KEY),
     promptPolicy: createPromptPolicy(config.promptBlocklist),

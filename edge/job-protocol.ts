@@ -30,6 +30,10 @@ export interface JobSpec {
   readonly store: boolean;
   /** Whether the caller can come back: then the work goes on for a moment without followers. */
   readonly resumable: boolean;
+  /** Account that has it drawn: it may delete the picture. */
+  readonly account: string;
+  /** Set for a private picture: the account that it belongs to. */
+  readonly owner?: string | undefined;
   /** Key that pays for an execution. */
   readonly keyId: string;
   readonly limits: BucketLimits;
@@ -62,6 +66,8 @@ export interface Timings {
 export interface PictureEntry {
   /** SHA-256 of the file, 64 hexadecimal digits. */
   readonly digest: string;
+  /** Account of a private picture. */
+  readonly owner?: string | undefined;
   readonly format: ImageFormat;
   readonly bytes: number;
   readonly width: number;

@@ -283,7 +283,7 @@ export class Job extends DurableObject<Env> {
     execution.isDrawn = true;
     // The leader does not wait for the bucket.
     followers.finish(inlineFrame, (follower) => follower.inline);
-    const stored = spec.store && (await this.#store(spec.cacheKey, drawing));
+    const stored = spec.store && (await this.#store(spec, drawing));
     const result: JobCompleted = { entry, timings, stored };
     if (this.#running === execution) this.#running = undefined;
     const event: JobEvent = { type: 'completed', ...result };
@@ -308,8 +308,8 @@ export class Job extends DurableObject<Env> {
     await this.ctx.storage.setAlarm(Date.now() + RETENTION_MS);
   }
 
-  async #store(cacheKey: string, { entry, bytes }: DrawnFile): Promise<boolean> {
-    const work = storePicture(this.env.IMAGES, cacheKey, entry, bytes).then(
+  async #store(spec: JobSpec, { entry, bytes }: DrawnFile): Promise<boolean> {
+    const work = storePicture(this.env.IMAGES, spec, entry, bytes).then(
       () => true,
       (error: unknown) => {
         this.#log.error('bucket.failed', { operation: 'put', digest: entry.digest }, error);

@@ -86,7 +86,7 @@ export class Pictures {
     const { spec, waitUntil, wantsBytes } = request;
     const entry = await this.#images.findEntry(spec.cacheKey, waitUntil);
     if (entry === undefined) return undefined;
-    const image = await this.#images.readImage(entry.digest, waitUntil);
+    const image = await this.#images.readImage(entry, waitUntil);
     if (image === undefined) {
       // The index outlived the picture; drawing it again mends that.
       this.#images.forget(spec.cacheKey);
@@ -141,7 +141,7 @@ export class Pictures {
       if (spec.store) this.#images.remember(spec.cacheKey, entry, decodeBase64(image));
       return wantsBytes ? image : '';
     }
-    const stored = await this.#images.readImage(entry.digest, waitUntil);
+    const stored = await this.#images.readImage(entry, waitUntil);
     if (stored === undefined) return undefined;
     return wantsBytes ? encodeBase64(stored.bytes) : '';
   }

@@ -78,10 +78,17 @@ export const ERRORS = {
   scope_denied: forbidden('The API key may not do this', 'insufficient_scope'),
   origin_not_allowed: forbidden('This web origin is not allowed', 'origin_not_allowed'),
 
+  url_signature_invalid: forbidden(
+    'The signature of the URL is not valid',
+    'url_signature_invalid',
+  ),
+  url_expired: forbidden('The signed URL has expired', 'url_expired'),
+
   not_found: badRequest(404, 'There is nothing here', 'unknown_url'),
   model_not_found: badRequest(404, 'The model is not known', 'model_not_found'),
   adapter_not_found: badRequest(404, 'The adapter is not known', 'adapter_not_found'),
   method_not_allowed: badRequest(405, 'The method is not allowed here', 'method_not_allowed'),
+  image_deleted: badRequest(410, 'The picture was deleted', 'image_deleted'),
   request_timeout: {
     status: 408,
     title: 'The request took too long to arrive',

@@ -67,6 +67,9 @@ export const IDLE_MS_MAX = 5000;
 /** Time an execution goes on without followers when its caller can come back to it. */
 export const RESUME_GRACE_MS = 2000;
 
+/** A signed URL is good for so long. */
+export const SIGNED_URL_TTL_SECONDS_MAX = 3600;
+
 export const IDEMPOTENCY_KEY_LENGTH_MAX = 255;
 /** How long the answer to an idempotency key is kept, and how many of them for one API key. */
 export const IDEMPOTENCY_TTL_MS = 86_400_000;

@@ -59,7 +59,7 @@ export function cors(
     await next();
     const { headers } = c.res;
     if (c.var.route?.anyOrigin !== true) headers.append('Vary', 'Origin');
-    if (allowed === undefined) return;
+    if (allowed === undefined || c.var.isPrivate) return;
     headers.set('Access-Control-Allow-Origin', allowed);
     headers.set('Access-Control-Expose-Headers', EXPOSED);
     headers.set('Timing-Allow-Origin', allowed);

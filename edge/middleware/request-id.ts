@@ -27,6 +27,7 @@ export function requestId({
     c.set('route', route);
     c.set('surface', route?.surface ?? surfaceOf(path));
     c.set('reads', undefined);
+    c.set('isPrivate', false);
     c.set('generations', undefined);
     c.set('logFields', {});
 

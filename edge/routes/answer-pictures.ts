@@ -3,7 +3,7 @@ import type { Context } from 'hono';
 import { ServiceError } from '#shared/errors.ts';
 import { HEADERS, MEDIA_TYPES } from '#shared/headers.ts';
 import type { CompletedEvent, PartialImageEvent } from '#shared/schemas/event.ts';
-import { FILE_EXTENSIONS, type ImagesResponse, type Usage } from '#shared/schemas/image.ts';
+import type { ImagesResponse, Usage } from '#shared/schemas/image.ts';
 import type { Warning } from '#shared/schemas/problem.ts';
 import { encodeSseComment, encodeSseEvent } from '#shared/sse.ts';
 import type { AppEnv, Deps } from '../app-env.ts';
@@ -12,9 +12,9 @@ import { cacheStatus } from '../cache-status.ts';
 import { type Drawing, drawAll, drawingFields, mergeWarnings } from '../drawing.ts';
 import type { GenerationPlan } from '../generation.ts';
 import type { Timings } from '../job-protocol.ts';
+import { pictureUrl } from '../picture-url.ts';
 import type { BegunPicture, Picture } from '../pictures.ts';
 import { toErrorEvent, toServiceError } from '../render-error.ts';
-import { publicOrigin } from './public-origin.ts';
 
 type AnswerDeps = Pick<Deps, 'config' | 'log' | 'now' | 'streams'>;
 
@@ -51,14 +51,16 @@ async function answerJson(task: Task, deps: AnswerDeps): Promise<Response> {
   const warnings = mergeWarnings(plan, drawn);
   const body: ImagesResponse = {
     created: Math.floor(first.entry.createdMs / 1000),
-    data: drawn.map((picture) => ({
-      ...(plan.responseFormat === 'url'
-        ? { url: urlOf(picture, task, deps) }
-        : { b64_json: picture.base64 }),
-      seed: picture.entry.seed,
-      id: picture.entry.digest,
-      cache: picture.outcome,
-    })),
+    data: await Promise.all(
+      drawn.map(async (picture) => ({
+        ...(plan.responseFormat === 'url'
+          ? { url: await urlOf(picture, task, deps) }
+          : { b64_json: picture.base64 }),
+        seed: picture.entry.seed,
+        id: picture.entry.digest,
+        cache: picture.outcome,
+      })),
+    ),
     ...describePlan(plan),
     model: plan.model.id,
     num_inference_steps: plan.base.num_inference_steps,
@@ -130,7 +132,7 @@ async function* streamFrames(
         if (item.type === 'heartbeat') yield encodeSseComment('keep-alive');
         else if (item.type === 'picture') {
           completed += 1;
-          yield toRecord(toCompletedEvent(item, index, task, deps));
+          yield toRecord(await toCompletedEvent(item, index, task, deps));
         } else if (item.type === 'preview' && partials < plan.partialImages) {
           yield toRecord(toPartialEvent(item, { index, partial: partials, plan, deps }));
           partials += 1;
@@ -190,13 +192,15 @@ function toPartialEvent(
   };
 }
 
-function toCompletedEvent(
+async function toCompletedEvent(
   picture: Picture,
   index: number,
   task: Task,
   deps: AnswerDeps,
-): CompletedEvent {
+): Promise<CompletedEvent> {
   const { plan, c } = task;
+  const isStored = !c.req.header('Cache-Control')?.includes('no-store');
+  const url = isStored ? await urlOf(picture, task, deps) : undefined;
   const { entry, outcome, timings } = picture;
   return {
     type: 'image_generation.completed',
@@ -205,9 +209,7 @@ function toCompletedEvent(
     ...describePlan(plan),
     usage: usageOf(plan, [picture]),
     safety_identifier: plan.safetyIdentifier,
-    ...(c.req.header('Cache-Control')?.includes('no-store')
-      ? {}
-      : { url: urlOf(picture, task, deps) }),
+    ...(url !== undefined && { url }),
     index,
     id: entry.digest,
     seed: entry.seed,
@@ -226,8 +228,8 @@ function describePlan({ base, quality }: GenerationPlan) {
   };
 }
 
-function urlOf({ entry }: Picture, { c }: Task, deps: AnswerDeps): string {
-  return `${publicOrigin(c, deps)}/i/${entry.digest}.${FILE_EXTENSIONS[entry.format]}`;
+function urlOf({ entry }: Picture, { c }: Task, { config, now }: AnswerDeps) {
+  return pictureUrl(entry, { config, requestUrl: c.req.url, nowMs: now() });
 }
 
 /** Text tokens that the encoder used, and patches of 16 × 16 pixels that the transformer drew. */

@@ -11,10 +11,12 @@ import {
   tokenObject,
   usageObject,
 } from '#shared/schemas/api-key.ts';
+import { SIDE_MAX } from '#shared/limits.ts';
 import { completedEvent, errorEvent, partialImageEvent } from '#shared/schemas/event.ts';
 import { generateRequest } from '#shared/schemas/generate.ts';
-import { imagesResponse, modelList, modelObject } from '#shared/schemas/image.ts';
+import { deletedImage, imagesResponse, modelList, modelObject } from '#shared/schemas/image.ts';
 import { openAiErrorBody, problem } from '#shared/schemas/problem.ts';
+import { FITS } from '#shared/variant.ts';
 import type { AppEnv, Deps } from '../app-env.ts';
 
 const VERSION = '0.1.0';
@@ -75,6 +77,25 @@ export function buildDocument(): Record<string, unknown> {
           },
         },
       },
+      '/v1/images/{digest}': {
+        delete: {
+          operationId: 'deleteImage',
+          summary: 'Delete a picture that the account had drawn',
+          parameters: [
+            {
+              name: 'digest',
+              in: 'path',
+              required: true,
+              description: 'Its id: SHA-256 of the file',
+              schema: { type: 'string', pattern: '^[0-9a-f]{64}$' },
+            },
+          ],
+          responses: {
+            200: json('It is gone', toSchema(deletedImage)),
+            ...Object.fromEntries([401, 403, 404, 429, 503].map((status) => [status, errors])),
+          },
+        },
+      },
       '/v1/models': {
         get: {
           operationId: 'listModels',
@@ -111,20 +132,45 @@ export function buildDocument(): Record<string, unknown> {
       '/i/{name}': {
         get: {
           operationId: 'readImage',
-          summary: 'A picture by the digest of its bytes',
+          summary: 'A picture by the digest of its bytes, or a variant of it',
           security: [],
-          parameters: [digest],
+          parameters: [digest, ...variantParameters(), ...signatureParameters()],
           responses: {
             200: {
               description: 'The file',
-              content: Object.fromEntries(
-                ['image/png', 'image/jpeg', 'image/webp'].map((type) => [type, {}]),
-              ),
+              content: pictureContent(),
             },
             206: { description: 'A range of the file' },
             304: { description: 'Not modified' },
-            404: { $ref: '#/components/responses/Problem' },
+            412: { description: 'If-Match names another file' },
             416: { description: 'The range lies outside the file' },
+            ...problems(400, 403, 404, 410, 429, 502, 503, 504),
+          },
+        },
+      },
+      '/prompt/{text}': {
+        get: {
+          operationId: 'readPrompt',
+          summary: 'The picture of a prompt, drawn when it is asked for the first time',
+          security: [{ apiKey: [] }, {}],
+          parameters: [
+            {
+              name: 'text',
+              in: 'path',
+              required: true,
+              description: 'The prompt, percent-encoded',
+              schema: { type: 'string', minLength: 1 },
+            },
+            ...promptParameters(),
+            ...signatureParameters(),
+          ],
+          responses: {
+            200: { description: 'The file', headers: answerHeaders(), content: pictureContent() },
+            206: { description: 'A range of the file' },
+            304: { description: 'Not modified' },
+            412: { description: 'If-Match names another file' },
+            416: { description: 'The range lies outside the file' },
+            ...problems(400, 401, 403, 404, 422, 429, 500, 502, 503, 504),
           },
         },
       },
@@ -264,9 +310,62 @@ function problems(...statuses: number[]): Record<string, unknown> {
 
 /** Statuses that a generation can be refused with, from the table of errors. */
 function generationStatuses(): number[] {
-  const never: ErrorCode[] = ['range_not_satisfiable', 'idempotency_mismatch', 'image_invalid'];
+  const never: ErrorCode[] = [
+    'range_not_satisfiable',
+    'idempotency_mismatch',
+    'image_invalid',
+    'image_deleted',
+  ];
   const codes = (Object.keys(ERRORS) as ErrorCode[]).filter((code) => !never.includes(code));
   return [...new Set(codes.map(openAiStatus))].sort((a, b) => a - b);
+}
+
+function pictureContent() {
+  return Object.fromEntries(['image/png', 'image/jpeg', 'image/webp'].map((type) => [type, {}]));
+}
+
+function inQuery(name: string, description: string, schema: unknown) {
+  return { name, in: 'query', description, schema };
+}
+
+function variantParameters() {
+  const side = { type: 'integer', minimum: 1, maximum: SIDE_MAX };
+  return [
+    inQuery('w', 'Pixels at most; never enlarged', side),
+    inQuery('h', 'Pixels at most; never enlarged', side),
+    inQuery('fit', 'How it fits into w and h', { type: 'string', enum: FITS }),
+    inQuery('q', 'Quality of jpeg and webp', { type: 'integer', minimum: 1, maximum: 100 }),
+  ];
+}
+
+function promptParameters() {
+  const { shape } = generateRequest;
+  const names = [
+    'model',
+    'seed',
+    'width',
+    'height',
+    'negative_prompt',
+    'steps',
+    'guidance_scale',
+  ] as const;
+  return [
+    ...names.map((name) => inQuery(name, shape[name].description ?? name, toSchema(shape[name]))),
+    inQuery('fm', 'File format', { type: 'string', enum: ['png', 'jpeg', 'webp'] }),
+    inQuery('q', 'Quality of jpeg and webp', { type: 'integer', minimum: 1, maximum: 100 }),
+  ];
+}
+
+function signatureParameters() {
+  return [
+    inQuery('exp', 'Signed URLs: Unix seconds', { type: 'integer' }),
+    inQuery('kid', 'Signed URLs: id of the key', { type: 'string' }),
+    inQuery('scope', 'Signed URLs: account of a private picture', { type: 'string' }),
+    inQuery('sig', 'Signed URLs: the signature', {
+      type: 'string',
+      pattern: '^[A-Za-z0-9_-]{43}$',
+    }),
+  ];
 }
 
 function toSchema(schema: z.ZodType, io: 'input' | 'output' = 'output'): unknown {

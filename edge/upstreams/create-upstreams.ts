@@ -1,6 +1,7 @@
 /**
  * The upstreams of a configuration, made once for each isolate: circuits and budgets are shared by all its objects.
  */
+import type { SigningKey } from '#shared/signature.ts';
 import type { Config, UpstreamConfig } from '../config.ts';
 import { createLog } from '../log.ts';
 import { CogUpstream } from './cog.ts';
@@ -40,6 +41,14 @@ function createUpstreams(config: Config): Upstreams {
   });
 }
 
+/** What requests to a function are signed with. */
+export function signingKeyOf(
+  { signing_key: id }: { readonly signing_key?: string | undefined },
+  config: Pick<Config, 'signingKey' | 'signingKeys'>,
+): SigningKey | undefined {
+  return id === undefined ? config.signingKey : config.signingKeys.find((key) => key.id === id);
+}
+
 function createUpstream(
   upstream: UpstreamConfig,
   config: Config,
@@ -54,9 +63,7 @@ function createUpstream(
     random: Math.random,
   };
   if ('url' in upstream) {
-    const { signing_key: id } = upstream;
-    const signingKey =
-      id === undefined ? config.signingKey : config.signingKeys.find((key) => key.id === id);
+    const signingKey = signingKeyOf(upstream, config);
     return new CogUpstream({ ...shared, url: upstream.url, signingKey });
   }
   const { apiUrl, token = '', webhookSecrets } = config.replicate;

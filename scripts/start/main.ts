@@ -75,6 +75,7 @@ async function start(settings: StartSettings): Promise<void> {
   loadRuntime().catch(() => undefined);
   const apiKey = await ensureApiKey(localDir);
   const signingKey = await ensureSigningKey(localDir);
+  const urlSigningKey = await ensureSigningKey(localDir, 'url-signing-key');
   const bundle =
     settings.bundle ??
     (await ensureBundle({
@@ -114,6 +115,7 @@ async function start(settings: StartSettings): Promise<void> {
           burst: BURST,
         },
       ]),
+      URL_SIGNING_KEYS: urlSigningKey,
       ...settings.edge,
       GPU_SIGNING_KEY: signingKey,
       MODELS: JSON.stringify([await readModelInfo(bundle)]),

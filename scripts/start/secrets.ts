@@ -1,4 +1,4 @@
-/** The two secrets of a local service, made on first start and kept in files that only their owner can read. */
+/** The secrets of a local service, made on first start and kept in files that only their owner can read. */
 import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -26,9 +26,15 @@ export async function ensureApiKey(localDir: string): Promise<LocalApiKey> {
   return made;
 }
 
-/** What the Worker signs its requests to the function with: `{localDir}/signing-key`. */
-export async function ensureSigningKey(localDir: string): Promise<string> {
-  const file = path.join(localDir, 'signing-key');
+/**
+ * What the Worker signs with, in a file of that name: `signing-key` its requests to the function, `url-signing-key` the URLs of
+ * private pictures.
+ */
+export async function ensureSigningKey(
+  localDir: string,
+  name: 'signing-key' | 'url-signing-key' = 'signing-key',
+): Promise<string> {
+  const file = path.join(localDir, name);
   const kept = await readSecret(file);
   if (kept !== undefined && /^local:[0-9a-f]{64}$/.test(kept)) return kept;
   const made = `local:${randomBytes(32).toString('hex')}`;

@@ -41,7 +41,7 @@ export const QUALITIES = [
 ] as const;
 export type Quality = (typeof QUALITIES)[number];
 
-export const VISIBILITIES = ['account', 'public'] as const;
+export const VISIBILITIES = ['account', 'public', 'private'] as const;
 export type Visibility = (typeof VISIBILITIES)[number];
 
 const stepsField = integerField(STEPS_MIN, STEPS_MAX);
@@ -98,7 +98,7 @@ export const generateRequest = z.object({
     .describe('Previews wanted in the stream; fewer may be sent. Default 0'),
   visibility: wordField(VISIBILITIES)
     .nullish()
-    .describe('Extension: who shares cached pictures of this request'),
+    .describe('Extension: who shares pictures of this request; private ones have a signed URL'),
   metadata: wordField(['minimal'])
     .nullish()
     .describe('Extension: what is written into the file; minimal marks it as generated'),

@@ -44,6 +44,12 @@ export const imagesResponse = z.object({
 });
 export type ImagesResponse = z.infer<typeof imagesResponse>;
 
+export const deletedImage = z.object({
+  id: z.string(),
+  object: z.literal('image.deleted'),
+  deleted: z.literal(true),
+});
+
 export const modelObject = z.looseObject({
   id: z.string(),
   object: z.literal('model'),

@@ -71,6 +71,7 @@ describe('createApp()', () => {
     const plan = planGeneration(generateRequest.parse({ prompt: 'a fox' }), {
       config: testConfig(),
       account: 'acme',
+      keyId: 'key1',
       unknownNames: [],
     });
     const [picture] = await listPictures(plan, { randomSeed: undefined });
@@ -87,7 +88,12 @@ describe('createApp()', () => {
       promptTokens: 3,
       warnings: [],
     } as const;
-    await storePicture(bucket as unknown as R2Bucket, picture!.cacheKey, entry, bytes);
+    await storePicture(
+      bucket as unknown as R2Bucket,
+      { cacheKey: picture!.cacheKey, account: 'acme' },
+      entry,
+      bytes,
+    );
     const ask = () =>
       request('/v1/images/generations', {
         method: 'POST',

@@ -18,8 +18,10 @@ function plan(members: Record<string, unknown>, model: Partial<ModelInfo> = {}) 
       defaultModel: chosen,
       modelAliases: true,
       visibilityDefault: 'account',
+      urlSigningKeys: [],
     },
     account: 'acme',
+    keyId: 'key1',
     unknownNames: [],
   });
 }
@@ -182,11 +184,12 @@ describe('planGeneration()', () => {
       defaultModel: MODEL,
       modelAliases: false,
       visibilityDefault: 'account',
+      urlSigningKeys: [],
     } as const;
     const request = generateRequest.parse({ prompt: 'a', model: 'dall-e-3' });
-    expect(() => planGeneration(request, { config, account: 'a', unknownNames: [] })).toThrow(
-      'not known',
-    );
+    expect(() =>
+      planGeneration(request, { config, account: 'a', keyId: 'key1', unknownNames: [] }),
+    ).toThrow('not known');
   });
 
   test('planGeneration() names members that it ignores, but not endlessly', () => {
@@ -196,9 +199,15 @@ describe('planGeneration()', () => {
       defaultModel: MODEL,
       modelAliases: true,
       visibilityDefault: 'public',
+      urlSigningKeys: [],
     } as const;
     const unknownNames = Array.from({ length: 20 }, (_, i) => `member${i}`.padEnd(100, '\ud800'));
-    const { warnings, base } = planGeneration(request, { config, account: 'a', unknownNames });
+    const { warnings, base } = planGeneration(request, {
+      config,
+      account: 'a',
+      keyId: 'key1',
+      unknownNames,
+    });
     expect(warnings[0]?.message.length).toBeLessThan(700);
     expect(warnings[0]?.message).toContain('and 12 more');
     expect(warnings[0]?.message.isWellFormed()).toBe(true);

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
+import { DeletedPictures, type Deletion } from '../../edge/deleted-pictures.ts';
 import { ImageStore, type PictureCache, storePicture } from '../../edge/image-store.ts';
 import type { PictureEntry } from '../../edge/job-protocol.ts';
 import { createLog } from '../../edge/log.ts';
@@ -21,6 +22,8 @@ const entry: PictureEntry = {
   warnings: [],
 };
 
+const claim = { cacheKey: 'key1', account: 'acme' };
+
 class MemoryCache implements PictureCache {
   readonly responses = new Map<string, Response>();
   fail = false;
@@ -28,16 +31,22 @@ class MemoryCache implements PictureCache {
     if (this.fail) throw new Error('the cache is down');
     return this.responses.get(url)?.clone();
   }
+  async delete(url: string) {
+    return this.responses.delete(url);
+  }
   async put(url: string, response: Response) {
     if (this.fail) throw new Error('the cache is down');
     this.responses.set(url, response);
   }
 }
 
-async function setUp({ filled = true } = {}) {
+async function setUp({ filled = true, retentionMs = undefined as number | undefined } = {}) {
+  const clock = { nowMs: 1_700_000_100_000 };
+  const deletions: Deletion[] = [];
+  const now = () => clock.nowMs;
   const bucket = new MemoryBucket();
   const cache = new MemoryCache();
-  if (filled) await storePicture(bucket as unknown as R2Bucket, 'key1', entry, bytes);
+  if (filled) await storePicture(bucket as unknown as R2Bucket, claim, entry, bytes);
   const log = createLog('silent');
   const waiting: Promise<unknown>[] = [];
   const waitUntil = (work: Promise<unknown>) => void waiting.push(work);
@@ -45,15 +54,33 @@ async function setUp({ filled = true } = {}) {
     new ImageStore({
       bucket: bucket as unknown as R2Bucket,
       cache: withCache ? cache : undefined,
+      deleted: new DeletedPictures({
+        since: async (atMs) => deletions.filter((deletion) => deletion.atMs >= atMs),
+        now,
+      }),
+      retentionMs,
+      now,
       log,
     });
-  return { bucket, cache, isolate, waitUntil, settle: () => Promise.all(waiting.splice(0)) };
+  return {
+    clock,
+    deletions,
+    bucket,
+    cache,
+    isolate,
+    waitUntil,
+    settle: () => Promise.all(waiting.splice(0)),
+  };
 }
 
 describe('storePicture()', () => {
   test('storePicture() puts the picture before the entry that leads to it', async () => {
     const { bucket } = await setUp();
-    expect([...bucket.objects.keys()]).toEqual([`img/${digest}`, 'key/key1']);
+    expect([...bucket.objects.keys()]).toEqual([
+      `owner/${digest}/acme/key1`,
+      `img/${digest}`,
+      'key/key1',
+    ]);
     expect(bucket.objects.get(`img/${digest}`)?.contentType).toBe('image/png');
   });
 });
@@ -64,13 +91,13 @@ describe('ImageStore', () => {
     const first = isolate();
     for (let i = 0; i < 3; i += 1) {
       expect(await first.findEntry('key1', waitUntil)).toEqual(entry);
-      expect((await first.readImage(digest, waitUntil))?.bytes).toEqual(bytes);
+      expect((await first.readImage({ digest }, waitUntil))?.bytes).toEqual(bytes);
     }
     expect(bucket.reads).toBe(2);
     await settle();
     const second = isolate();
     expect(await second.findEntry('key1', waitUntil)).toEqual(entry);
-    expect(await second.readImage(digest, waitUntil)).toMatchObject({
+    expect(await second.readImage({ digest }, waitUntil)).toMatchObject({
       digest,
       format: 'png',
       bytes,
@@ -83,7 +110,7 @@ describe('ImageStore', () => {
     const store = isolate();
     store.remember('key1', entry, bytes);
     expect(await store.findEntry('key1', waitUntil)).toEqual(entry);
-    expect((await store.readImage(digest, waitUntil))?.createdMs).toBe(entry.createdMs);
+    expect((await store.readImage({ digest }, waitUntil))?.createdMs).toBe(entry.createdMs);
     expect(bucket.reads).toBe(0);
     store.forget('key1');
     expect(await store.findEntry('key1', waitUntil)).toBeUndefined();
@@ -92,13 +119,13 @@ describe('ImageStore', () => {
   test('ImageStore misses what is nowhere', async () => {
     const { isolate, waitUntil } = await setUp({ filled: false });
     expect(await isolate().findEntry('key1', waitUntil)).toBeUndefined();
-    expect(await isolate().readImage(digest, waitUntil)).toBeUndefined();
+    expect(await isolate().readImage({ digest }, waitUntil)).toBeUndefined();
   });
 
   test('ImageStore deletes a file that is not what its name says, and misses', async () => {
     const { bucket, isolate, waitUntil, settle } = await setUp();
     bucket.objects.get(`img/${digest}`)!.bytes[100]! ^= 1;
-    expect(await isolate().readImage(digest, waitUntil)).toBeUndefined();
+    expect(await isolate().readImage({ digest }, waitUntil)).toBeUndefined();
     await settle();
     expect(bucket.objects.has(`img/${digest}`)).toBe(false);
   });
@@ -115,13 +142,13 @@ describe('ImageStore', () => {
   test('ImageStore misses when the bucket takes longer than half a second', async () => {
     const { bucket, isolate, waitUntil } = await setUp();
     bucket.delay = new Promise(() => undefined);
-    expect(await isolate(false).readImage(digest, waitUntil)).toBeUndefined();
+    expect(await isolate(false).readImage({ digest }, waitUntil)).toBeUndefined();
   });
 
   test('ImageStore is only slower when the cache is down', async () => {
     const { cache, isolate, waitUntil, settle } = await setUp();
     cache.fail = true;
-    expect((await isolate().readImage(digest, waitUntil))?.bytes).toEqual(bytes);
+    expect((await isolate().readImage({ digest }, waitUntil))?.bytes).toEqual(bytes);
     await settle();
   });
 });

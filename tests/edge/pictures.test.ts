@@ -1,16 +1,15 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import type { ServiceError } from '#shared/errors.ts';
-import { ImageStore, storePicture } from '../../edge/image-store.ts';
+import { storePicture } from '../../edge/image-store.ts';
 import {
   HEAD_HEADER,
   type JobCompleted,
   type JobSpec,
   type PictureEntry,
 } from '../../edge/job-protocol.ts';
-import { createLog } from '../../edge/log.ts';
 import { type CacheWish, Pictures } from '../../edge/pictures.ts';
-import { MemoryBucket } from '../helpers/app.ts';
+import { createMemoryImages, MemoryBucket } from '../helpers/app.ts';
 import { makePng } from '../helpers/picture.ts';
 
 const bytes = new Uint8Array(makePng(64, 64, 0x224466));
@@ -24,14 +23,16 @@ const entry = {
 
 async function setUp({ stored, answers }: { stored: boolean; answers: Partial<JobCompleted>[] }) {
   const bucket = new MemoryBucket();
-  if (stored) await storePicture(bucket as unknown as R2Bucket, 'key1', entry, bytes);
+  if (stored)
+    await storePicture(
+      bucket as unknown as R2Bucket,
+      { cacheKey: 'key1', account: 'acme' },
+      entry,
+      bytes,
+    );
   const posted: { name: string; fresh: boolean; inline: boolean }[] = [];
   const pictures = new Pictures({
-    images: new ImageStore({
-      bucket: bucket as unknown as R2Bucket,
-      cache: undefined,
-      log: createLog('silent'),
-    }),
+    images: createMemoryImages(bucket),
     jobs: {
       getByName: (name) => ({
         fetch: async (request) => {

@@ -6,18 +6,25 @@ import type { AppEnv, Deps } from '../../edge/app-env.ts';
 import { type Config, parseConfig } from '../../edge/config.ts';
 import { Counters } from '../../edge/counters.ts';
 import { Idempotency } from '../../edge/idempotency.ts';
-import { ImageStore } from '../../edge/image-store.ts';
 import type { KeyNamespace } from '../../edge/key-objects.ts';
 import { KeyStore } from '../../edge/key-store.ts';
+import { DeletedPictures } from '../../edge/deleted-pictures.ts';
+import { ImageStore, type ImageStoreOptions } from '../../edge/image-store.ts';
 import { createLog } from '../../edge/log.ts';
 import { OpenStreams } from '../../edge/open-streams.ts';
 import { createPromptPolicy } from '../../edge/prompt-policy.ts';
 import { ReadLeases } from '../../edge/read-leases.ts';
 import { MODEL } from './model.ts';
 
+interface MemoryObject {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly contentType: string;
+  readonly customMetadata: Record<string, string>;
+}
+
 /** Keeps objects in a map; `fail` makes every call throw. */
 export class MemoryBucket {
-  readonly objects = new Map<string, { bytes: Uint8Array<ArrayBuffer>; contentType: string }>();
+  readonly objects = new Map<string, MemoryObject>();
   reads = 0;
   fail = false;
   /** Held back until it settles. */
@@ -30,6 +37,7 @@ export class MemoryBucket {
     if (object === undefined) return null;
     return {
       httpMetadata: { contentType: object.contentType },
+      customMetadata: object.customMetadata,
       uploaded: new Date(1_700_000_000_000),
       text: async () => new TextDecoder().decode(object.bytes),
       arrayBuffer: async () => object.bytes.slice().buffer,
@@ -39,13 +47,19 @@ export class MemoryBucket {
   async put(
     name: string,
     value: string | Uint8Array<ArrayBuffer>,
-    { httpMetadata }: { httpMetadata: { contentType: string } },
+    {
+      httpMetadata = { contentType: '' },
+      customMetadata = {},
+    }: {
+      httpMetadata?: { contentType: string };
+      customMetadata?: Record<string, string>;
+    } = {},
   ) {
     await this.#misbehave();
     const bytes = new Uint8Array(
       typeof value === 'string' ? new TextEncoder().encode(value) : value,
     );
-    this.objects.set(name, { bytes, contentType: httpMetadata.contentType });
+    this.objects.set(name, { bytes, contentType: httpMetadata.contentType, customMetadata });
   }
 
   async delete(name: string) {
@@ -57,6 +71,22 @@ export class MemoryBucket {
     await this.delay;
     if (this.fail) throw new Error('the bucket is down');
   }
+}
+
+/** A store of pictures on a bucket in memory, without a cache before it. */
+export function createMemoryImages(
+  bucket: MemoryBucket,
+  options: Partial<ImageStoreOptions> = {},
+): ImageStore {
+  return new ImageStore({
+    bucket: bucket as unknown as R2Bucket,
+    cache: undefined,
+    deleted: new DeletedPictures({ since: async () => [], now: Date.now }),
+    retentionMs: undefined,
+    now: Date.now,
+    log: createLog('silent'),
+    ...options,
+  });
 }
 
 export function testConfig(settings: Record<string, string> = {}): Config {
@@ -116,11 +146,14 @@ export function createTestApp({
       }),
       now: Date.now,
     }),
-    images: new ImageStore({
-      bucket: bucket as unknown as R2Bucket,
-      cache: undefined,
-      log: sink,
-    }),
+    images: createMemoryImages(bucket, { log: sink, retentionMs: config.retentionMs }),
+    variants: {
+      getByName: () => ({
+        fetch: () => Promise.reject(new Error('no variant was expected')),
+        purge: async () => [],
+      }),
+    },
+    deletePicture: () => Promise.reject(new Error('no deletion was expected')),
     jobs: {
       getByName: () => ({
         fetch: () => Promise.reject(new Error('no job was expected')),

@@ -16,6 +16,8 @@ export interface RunningEdge extends AsyncDisposable {
   readonly keyId: string;
   /** What the Worker logged, parsed. */
   readonly log: Record<string, unknown>[];
+  /** A second key, of another account. */
+  readonly otherKey: string;
   /** POSTs a generation with the key. */
   generate(body: unknown, init?: RequestInit): Promise<Response>;
 }
@@ -35,6 +37,8 @@ export async function startEdge({
 } = {}): Promise<RunningEdge> {
   const upstream = await startUpstream({ signingKey: SIGNING_KEY });
   const { key, id, sha256 } = await createApiKey();
+  const other = await createApiKey();
+  const budget = { scopes, rate, burst, streams: 10_000 };
   const log: Record<string, unknown>[] = [];
   const worker = await startWorker({
     gpuUrl: upstream.url,
@@ -43,7 +47,10 @@ export async function startEdge({
     bindings: {
       MODELS: JSON.stringify([MODEL]),
       GPU_SIGNING_KEY: SIGNING_KEY,
-      API_KEYS_BOOTSTRAP: JSON.stringify([{ id, sha256, scopes, rate, burst, streams: 10_000 }]),
+      API_KEYS_BOOTSTRAP: JSON.stringify([
+        { id, sha256, ...budget },
+        { id: other.id, sha256: other.sha256, account: 'other', ...budget },
+      ]),
       READS_PER_MINUTE: '1000000',
       ...bindings,
     },
@@ -55,6 +62,7 @@ export async function startEdge({
     upstream,
     key,
     keyId: id,
+    otherKey: other.key,
     log,
     generate: (body, init = {}) =>
       fetch(`${url}/v1/images/generations`, {

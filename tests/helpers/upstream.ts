@@ -10,6 +10,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net';
 import type { ServiceError } from '#shared/errors.ts';
 import { NonceStore, parseSigningKeys, verifyRequest } from '#shared/signature.ts';
+import { parseVariantQuery } from '#shared/variant.ts';
+import { makeVariant } from '../../gpu-fn/image/make-variant.ts';
 import { REVISION } from './model.ts';
 import { makePng } from './picture.ts';
 
@@ -41,6 +43,10 @@ export interface Behaviour {
 export interface UpstreamStandIn {
   readonly url: string;
   readonly received: ReceivedPrediction[];
+  /** Queries of the variants that were asked for. */
+  readonly variants: string[];
+  /** Runs before a variant is made; may answer itself. */
+  beforeVariant: (response: ServerResponse) => Promise<void> | void;
   /** Refusals by signature. */
   readonly refused: string[];
   behaviour: Behaviour;
@@ -75,6 +81,8 @@ export async function startUpstream({
       return `http://127.0.0.1:${port}`;
     },
     received: [],
+    variants: [],
+    beforeVariant: () => undefined,
     refused: [],
     behaviour: {},
     status: 'READY',
@@ -124,6 +132,10 @@ export async function startUpstream({
         return;
       }
     }
+    if (request.url?.startsWith('/variants?')) {
+      await answerVariant(response, request.url, body);
+      return;
+    }
     const { id, input } = JSON.parse(body.toString()) as {
       id: string;
       input: Record<string, unknown>;
@@ -142,6 +154,19 @@ export async function startUpstream({
     changed();
     await answer(response, received, standIn.behaviour);
     changed();
+  }
+
+  /** Variants are made as the function makes them. */
+  async function answerVariant(response: ServerResponse, url: string, body: Buffer) {
+    const query = url.slice('/variants?'.length);
+    standIn.variants.push(query);
+    changed();
+    await standIn.beforeVariant(response);
+    if (response.headersSent || response.destroyed) return;
+    const variant = parseVariantQuery(new URLSearchParams(query));
+    const file = await makeVariant(body, variant, { seconds: 30 });
+    const digest = createHash('sha256').update(file).digest('base64');
+    response.writeHead(200, { 'Content-Digest': `sha-256=:${digest}:` }).end(file);
   }
 
   async function listen(at: number): Promise<void> {

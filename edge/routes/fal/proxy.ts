@@ -165,7 +165,9 @@ async function respond(
 }
 
 async function readDataUri(c: Context<AppEnv>, deps: Deps, file: OutputFile): Promise<string> {
-  const image = await deps.images.readImage(file.digest, (work) => c.executionCtx.waitUntil(work));
+  const image = await deps.images.readImage({ digest: file.digest }, (work) =>
+    c.executionCtx.waitUntil(work),
+  );
   if (image === undefined) {
     throw new ServiceError('not_found', { detail: 'The picture is not there any more.' });
   }

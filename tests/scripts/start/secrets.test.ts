@@ -42,5 +42,6 @@ describe('ensureSigningKey()', () => {
     expect(made).toMatch(/^local:[0-9a-f]{64}$/);
     expect(mode('signing-key')).toBe(0o600);
     expect(await ensureSigningKey(folder)).toBe(made);
+    expect(await ensureSigningKey(folder, 'url-signing-key')).not.toBe(made);
   });
 });
