@@ -24,9 +24,9 @@ import { AccountRecords, type Delivery } from './account-records.ts';
 import { loadConfig } from './config.ts';
 import type { Env } from './env.ts';
 import { newIdentifier } from './identifier.ts';
-import { ImageStore } from './image-store.ts';
 import type { JobSpec } from './job-protocol.ts';
 import { createLog, type Log } from './log.ts';
+import { openImageStore } from './open-image-store.ts';
 import { Pictures } from './pictures.ts';
 import { framesAfter, PredictionRun } from './prediction-run.ts';
 import { toServiceError } from './render-error.ts';
@@ -65,8 +65,7 @@ export class Account extends DurableObject<Env> implements AccountStub {
     const config = loadConfig(env);
     this.#log = createLog(config.logLevel);
     this.#records = new AccountRecords(ctx.storage);
-    const cache = config.cacheApi ? caches.default : undefined;
-    const images = new ImageStore({ bucket: env.IMAGES, cache, log: this.#log });
+    const images = openImageStore(env, { config, log: this.#log });
     this.#pictures = new Pictures({ images, jobs: env.JOB });
   }
 

@@ -16,8 +16,8 @@ import { errorHandler } from './middleware/error-handler.ts';
 import { readLease } from './middleware/read-lease.ts';
 import { requestId } from './middleware/request-id.ts';
 import { rawPath } from './request-path.ts';
-import { falProxy } from './routes/fal/proxy.ts';
 import { deleteImage } from './routes/delete-image.ts';
+import { falProxy } from './routes/fal/proxy.ts';
 import { generations } from './routes/generations.ts';
 import { healthz, readyz } from './routes/health.ts';
 import { images } from './routes/images.ts';
@@ -26,11 +26,11 @@ import { metrics } from './routes/metrics.ts';
 import { listModels, retrieveModel } from './routes/models.ts';
 import { openapi } from './routes/openapi.ts';
 import { page } from './routes/page.ts';
+import { promptImages } from './routes/prompt-images.ts';
 import { addOpenReplicateRoutes, addReplicateRoutes } from './routes/replicate/routes.ts';
 import { replicateHook } from './routes/replicate-hook.ts';
 import { createToken } from './routes/tokens.ts';
 import { usage } from './routes/usage.ts';
-import { promptImages } from './routes/prompt-images.ts';
 
 export function createApp(deps: Deps): Hono<AppEnv> {
   const { config, log } = deps;

@@ -7,12 +7,11 @@ import type { AppEnv, Deps } from './app-env.ts';
 import { ConfigError, loadConfig } from './config.ts';
 import { Counters } from './counters.ts';
 import { createPictureDeleter } from './delete-picture.ts';
-import { DeletedPictures } from './deleted-pictures.ts';
 import type { Env } from './env.ts';
 import { Idempotency } from './idempotency.ts';
-import { ImageStore } from './image-store.ts';
 import { KeyStore } from './key-store.ts';
 import { createLog } from './log.ts';
+import { DELETIONS_NAME, openImageStore } from './open-image-store.ts';
 import { OpenStreams } from './open-streams.ts';
 import { createPromptPolicy } from './prompt-policy.ts';
 import { ReadLeases } from './read-leases.ts';
@@ -25,9 +24,6 @@ export { Job } from './job.ts';
 export { KeyRing } from './key-ring.ts';
 export { Metrics } from './metrics.ts';
 export { PictureVariants } from './picture-variants.ts';
-
-/** There is one list of deletions. */
-const DELETIONS_NAME = 'all';
 
 let app: Hono<AppEnv> | undefined;
 
@@ -50,17 +46,7 @@ function createDeps(env: Env): Deps {
   const log = createLog(config.logLevel);
   const { ASSETS: assets } = env;
   const upstreams = loadUpstreams(config);
-  const images = new ImageStore({
-    bucket: env.IMAGES,
-    cache: config.cacheApi ? caches.default : undefined,
-    deleted: new DeletedPictures({
-      since: async (atMs) => env.DELETIONS.getByName(DELETIONS_NAME).since(atMs),
-      now: Date.now,
-    }),
-    retentionMs: config.retentionMs,
-    now: Date.now,
-    log,
-  });
+  const images = openImageStore(env, { config, log });
   return {
     config,
     log,

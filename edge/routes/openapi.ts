@@ -2,6 +2,7 @@
 import type { Handler } from 'hono';
 import * as z from 'zod';
 import { ERRORS, type ErrorCode, openAiStatus } from '#shared/errors.ts';
+import { SIDE_MAX } from '#shared/limits.ts';
 import {
   createKeyRequest,
   createTokenRequest,
@@ -11,7 +12,6 @@ import {
   tokenObject,
   usageObject,
 } from '#shared/schemas/api-key.ts';
-import { SIDE_MAX } from '#shared/limits.ts';
 import { completedEvent, errorEvent, partialImageEvent } from '#shared/schemas/event.ts';
 import { generateRequest } from '#shared/schemas/generate.ts';
 import { deletedImage, imagesResponse, modelList, modelObject } from '#shared/schemas/image.ts';
