@@ -1,6 +1,6 @@
 """Runs the ONNX checker on every graph of a bundle, external data included.
 
-    python check_onnx.py BUNDLE
+python check_onnx.py BUNDLE
 """
 
 from __future__ import annotations

@@ -40,7 +40,10 @@ def checkpoint_digest(folder: Path) -> str:
     """SHA-256 over the sorted paths of the components' files and the SHA-256 of each."""
     total = hashlib.sha256()
     paths = sorted(
-        path.relative_to(folder).as_posix() for name in COMPONENTS for path in (folder / name).rglob("*") if path.is_file()
+        path.relative_to(folder).as_posix()
+        for name in COMPONENTS
+        for path in (folder / name).rglob("*")
+        if path.is_file()
     )
     for path in paths:
         total.update(f"{path}\n{hashlib.sha256((folder / path).read_bytes()).hexdigest()}\n".encode())
@@ -90,14 +93,20 @@ def main(checkpoint: Path, out: Path) -> None:
             added_cond_kwargs={"resolution": None, "aspect_ratio": None},
         ).sample[:, : latents.shape[1]]
         cases.append({**case, "width": width, "height": height})
-        tensors.append({
-            "prompt_embeds": rounded(embeds[0, :tokens]),
-            "first_noise_pred": rounded(first),
-            "latents": rounded(latents),
-        })
+        tensors.append(
+            {
+                "prompt_embeds": rounded(embeds[0, :tokens]),
+                "first_noise_pred": rounded(first),
+                "latents": rounded(latents),
+            }
+        )
     golden = {
         "checkpoint_digest": digest,
-        "made_with": {"torch": torch.__version__, "diffusers": diffusers.__version__, "transformers": transformers.__version__},
+        "made_with": {
+            "torch": torch.__version__,
+            "diffusers": diffusers.__version__,
+            "transformers": transformers.__version__,
+        },
         "cases": cases,
     }
     (out / "golden.json").write_text(json.dumps(golden, indent=2) + "\n")

@@ -1,6 +1,6 @@
 """Bilinear resizing and centre-cropping of a small picture as diffusers does it.
 
-    python resize.py [OUT]
+python resize.py [OUT]
 """
 
 from __future__ import annotations

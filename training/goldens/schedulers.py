@@ -1,6 +1,6 @@
 """Noise schedules and LCM steps by diffusers, and random numbers by PyTorch.
 
-    python schedulers.py [OUT]
+python schedulers.py [OUT]
 """
 
 from __future__ import annotations
@@ -59,14 +59,16 @@ def lcm_run(prediction_type: str, steps: int) -> dict:
         drawn = not torch.equal(state, generator.get_state())
         generator.set_state(state)
         noise = torch.randn(16, generator=generator).tolist() if drawn else None
-        trace.append({
-            "timestep": int(timestep),
-            "sample": sample.tolist(),
-            "noise_pred": noise_pred.tolist(),
-            "noise": noise,
-            "prev_sample": result.prev_sample.tolist(),
-            "denoised": result.denoised.tolist(),
-        })
+        trace.append(
+            {
+                "timestep": int(timestep),
+                "sample": sample.tolist(),
+                "noise_pred": noise_pred.tolist(),
+                "noise": noise,
+                "prev_sample": result.prev_sample.tolist(),
+                "denoised": result.denoised.tolist(),
+            }
+        )
         sample = result.prev_sample
     return {"prediction_type": prediction_type, "steps": steps, "trace": trace}
 

@@ -1,7 +1,7 @@
 """Token ids of ten thousand prompts by the `sentencepiece` package.
 
-    python tokenizer.py fixture [OUT]    trains the fixture vocabulary and writes its ids
-    python tokenizer.py ids MODEL OUT    writes the ids that another spiece.model gives
+python tokenizer.py fixture [OUT]    trains the fixture vocabulary and writes its ids
+python tokenizer.py ids MODEL OUT    writes the ids that another spiece.model gives
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ MOODS = {
 }
 
 MOODS_AFTER = {"in-love": "in love", "cool": "with cool shades"}
-"""How a mood is said behind the noun where an adjective would not do; the others are "with a … face"."""
+"""How some moods are said behind the noun; the others are "with a … face"."""
 
 RELATIONS = {
     "left-of": ("to the left of", "left of", "on the left of"),
@@ -55,7 +55,6 @@ ACCESSORIES = {
     "bow": ("a bow", "a hair bow"),
     "bow-tie": ("a bow tie", "a bowtie"),
     "scarf": ("a scarf", "a warm scarf"),
-    "headphones": ("headphones",),
 }
 
 
@@ -116,3 +115,15 @@ EFFECTS = {
     "pencil": Effect(("pencil", "pencil sketch"), ("pencil sketch style", "pencil drawing style")),
     "mosaic": Effect(("mosaic", "tile mosaic"), ("mosaic style", "mosaic tile style")),
 }
+
+PAPERED = ("neon", "blueprint", "chalk")
+"""Effects that bring their own backdrop, which no caption names."""
+
+COLOURLESS = ("line-art", "silhouette", "blueprint", "chalk", "pencil")
+"""Effects that keep nothing of a thing's colour, so none is given or said."""
+
+WHITE_ONLY = ("line-art", "pencil")
+"""Effects drawn on white paper or on nothing."""
+
+PAPER = "paper"
+"""The backdrop kind of `PAPERED` effects."""

@@ -1,10 +1,12 @@
-"""A caption from a scene: templates, synonyms, articles, plurals.
+"""A caption from a scene: templates, synonyms, articles, plurals, numbers.
 
 Knows nothing about pixels or splits; `grammar` picks the words, this module puts them together.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -70,6 +72,28 @@ TEMPLATES: tuple[Template, ...] = (
     *_templates("rich", "a picture of {thing} {on}, drawn in {style}"),
 )
 
+FULL_TEMPLATES: tuple[Template, ...] = (
+    *TEMPLATES,
+    *_templates("short", "{backdrop}, {noun}", "{backdrop}, {style}, {noun}"),
+    *_templates("plain", "make {thing}", "give me {thing}", "just {thing}", "show me {thing}"),
+    *_templates("plain", "{style}, {thing}", "make {thing} in {style}", "{style} of {thing}", "draw {thing}, {style}"),
+    *_templates("plain", "make {thing} {on}", "give me {thing}, {backdrop}", "{backdrop} with {thing}"),
+    *_templates("rich", "i would like {thing} {on}", "i would like {thing} in {style}", "{style}, {on}, {thing}"),
+    *_templates("plain", "{thing} {on} in {style}", "make {thing} {on}, {style}"),
+)
+"""What the full mixture says: everything that "single" does, and more orders of words."""
+
+_ONE_NOUN = ("{noun} icon", "{noun} sticker", "{noun} emoji", "{noun} {adj}")
+_ONE_THING = ("{adj} {noun}", "{style} {noun}")
+
+
+def suits(template: Template, *, plural: bool, phrase: bool) -> bool:
+    """Whether a template reads well around "three cats" (plural) or "a cat left of a dog" (phrase)."""
+    if plural and any(part in template.text for part in _ONE_THING):
+        return False
+    return not ((plural or phrase) and any(part in template.text for part in _ONE_NOUN))
+
+
 STYLE_ADJECTIVES = {
     "3d": ("3d", "3d rendered", "3d"),
     "flat": ("flat", "flat vector", "flat"),
@@ -102,8 +126,8 @@ FILLERS = ("cute", "simple", "lovely", "nice", "beautiful", "cool", "pretty", "a
 
 
 def article_for(phrase: str) -> str:
-    """`an` before a vowel letter; colours and fillers have no misleading spellings."""
-    return "an" if phrase[0] in "aeiou" else "a"
+    """`an` before a vowel letter; colours and fillers have no misleading spellings. `8-bit` is spoken."""
+    return "an" if phrase[0] in "aeiou8" else "a"
 
 
 def noun_phrase(thing: Thing, concept: Concept) -> tuple[str, str]:
@@ -113,24 +137,47 @@ def noun_phrase(thing: Thing, concept: Concept) -> tuple[str, str]:
         noun = next(word for word in concept.synonyms if word.name == thing.name)
     before = [word for word in (thing.filler, thing.colour_word) if word is not None]
     phrase = " ".join([*before, noun.name])
-    if not noun.article:
-        return phrase, phrase
-    article = article_for(phrase) if before else noun.article
-    return f"{article} {phrase}", phrase
+    article = noun.article
+    if article and before:
+        article = article_for(phrase)
+    if thing.mood_phrase is not None:
+        phrase = thing.mood_phrase.format(phrase)
+        if article and not thing.mood_phrase.startswith("{}"):
+            article = article_for(phrase)
+    if thing.accessory_phrase is not None:
+        phrase = f"{phrase} {thing.accessory_phrase}"
+    return (f"{article} {phrase}" if article else phrase), phrase
+
+
+def subject(scene: Scene, concepts: Sequence[Concept]) -> tuple[str, str]:
+    """What a picture shows, with and without its article: "a cat", "three red cars", "a cat next to a dog"."""
+    first, wording = scene.things[0], scene.wording
+    if scene.relation is not None:
+        (thing, noun), (other, _) = (noun_phrase(*pair) for pair in zip(scene.things, concepts, strict=True))
+        return f"{thing} {wording.relation_words} {other}", f"{noun} {wording.relation_words} {other}"
+    if wording.number is not None:
+        name = concepts[0].plural if len(scene.things) > 1 else concepts[0].noun.name
+        words = [wording.number, *([first.colour_word] if first.colour_word else []), name]
+        return " ".join(words), " ".join(words)
+    return noun_phrase(first, concepts[0])
 
 
 def backdrop_phrase(scene: Scene) -> str:
     return scene.wording.backdrop.format(*scene.wording.backdrop_colours)
 
 
-def write_caption(scene: Scene, concept: Concept) -> str:
-    """The caption of a scene of one thing, lower case."""
-    thing, noun = noun_phrase(scene.things[0], concept)
+def write_caption(scene: Scene, *concepts: Concept) -> str:
+    """The caption of a scene, lower case; `concepts` are those of its things."""
+    thing, noun = subject(scene, concepts)
     gaps = {"thing": thing, "noun": noun}
+    template = scene.wording.template
     if scene.style_said:
-        gaps |= {"adj": scene.wording.style_adjective, "style": scene.wording.style_phrase}
+        adjective = scene.wording.style_adjective
+        gaps |= {"adj": adjective, "style": scene.wording.style_phrase}
+        template = re.sub(r"\ba \{adj\}", f"{article_for(adjective)} {{adj}}", template)
     if scene.backdrop.said:
         backdrop = backdrop_phrase(scene)
         a_backdrop = f"{article_for(backdrop)} {backdrop}"
-        gaps |= {"backdrop": backdrop, "a_backdrop": a_backdrop, "on": f"on {a_backdrop}"}
-    return scene.wording.template.format(**gaps)
+        where = scene.wording.place or f"on {a_backdrop}"
+        gaps |= {"backdrop": backdrop, "a_backdrop": a_backdrop, "on": where}
+    return template.format(**gaps)

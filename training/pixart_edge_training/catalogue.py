@@ -50,6 +50,8 @@ class Sprite:
     main: Lab  # mean of what recolouring moves
     rim: Lab  # mean of the outermost pixels
     natural: str | None  # name of the drawing's own colour
+    circle: tuple[float, float, float] = (0.0, 0.0, 0.0)  # x, y and radius of the largest circle inside, in pixels
+    extent: tuple[int, int] | None = None  # width and height of the drawing, which lies in the middle, in pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,4 +177,10 @@ def _parse_sprite(entry: dict[str, Any]) -> Sprite:
         main=tuple(entry["main"]),
         rim=tuple(entry["rim"]),
         natural=entry["natural"],
+        circle=_parse_circle(entry.get("circle")),
+        extent=tuple(entry["extent"]) if "extent" in entry else None,
     )
+
+
+def _parse_circle(entry: dict[str, float] | None) -> tuple[float, float, float]:
+    return (0.0, 0.0, 0.0) if entry is None else (entry["x"], entry["y"], entry["radius"])

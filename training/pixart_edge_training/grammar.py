@@ -1,8 +1,9 @@
 """A scene from a split and a seed: what stands where, in which style, in front of what, said how.
 
-A `Scene` is plain data, written as JSON and hashed; the same split, seed and catalogue always give the same
-one. The JSON already has places for counts (several things), moods, relations, effects and scene backdrops,
-which this version leaves empty.
+A `Scene` is plain data, written as JSON and hashed; the same mixture, split, seed and catalogue always give the
+same one. `Grammar` makes the "single" mixture: one thing, perhaps recoloured, before a simple backdrop.
+`composition` adds counts, moods, relations, accessories, places and more styles. Fields only those use are left
+out of the JSON when they are empty, so scenes of "single" keep their hashes.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -21,7 +22,7 @@ from .catalogue import Catalogue, Concept, Lab, Sprite
 from .oklab import parse_hex, to_oklab
 from .random_stream import RandomStream
 from .splits import (
-    SPLITS,
+    SINGLE_SPLITS,
     assert_trainable,
     held_out_cells,
     held_out_styles,
@@ -78,15 +79,22 @@ class Thing:
     name: str | None = None  # a synonym; None says the concept's own name
     filler: str | None = None
     mood: str | None = None
+    mood_phrase: str | None = None  # with a gap for the noun: "happy {}", "{} in love"
+    accessory: str | None = None
+    accessory_phrase: str | None = None  # "wearing a top hat"
 
 
 @dataclass(frozen=True, slots=True)
 class Backdrop:
-    """`transparent`, `white`, `plain` (1 colour), `gradient` (2, top to bottom) or `soft` (1, paler)."""
+    """`transparent`, `white`, `plain` (1 colour), `gradient` (2, top to bottom) or `soft` (1, paler).
+
+    The full mixture also has patterns (1 colour), places and `paper`, what an effect is drawn on.
+    """
 
     kind: str
     colours: tuple[str, ...]
     said: bool
+    variant: int | None = None  # which drawing of a pattern or place
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +104,9 @@ class Wording:
     style_phrase: str | None
     backdrop: str | None
     backdrop_colours: tuple[str, ...]
+    place: str | None = None  # "in the desert", where the backdrop is a place
+    number: str | None = None  # "three"; None leaves the count unsaid
+    relation_words: str | None = None  # "to the left of"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +121,11 @@ class Scene:
     backdrop: Backdrop
     effect: str | None
     wording: Wording
+    mixture: str = "single"
 
     def to_json(self) -> str:
-        """Canonical JSON: sorted keys, no blanks."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        """Canonical JSON: sorted keys, no blanks, later fields only where they are used."""
+        return json.dumps(_without_unused(asdict(self)), sort_keys=True, separators=(",", ":"))
 
     @staticmethod
     def from_json(text: str) -> Scene:
@@ -125,6 +137,31 @@ class Scene:
             return _scene_from(document)
         except (KeyError, TypeError, ValueError) as cause:
             raise GrammarError(f"not a scene: {cause!r}") from cause
+
+
+LATER_FIELDS = {
+    "mood_phrase": None,
+    "accessory": None,
+    "accessory_phrase": None,
+    "variant": None,
+    "place": None,
+    "number": None,
+    "relation_words": None,
+    "mixture": "single",
+}
+"""Fields that came after the first scenes were hashed, and the value at which they are left out."""
+
+
+def _without_unused(node: Any) -> Any:
+    if isinstance(node, (list, tuple)):
+        return [_without_unused(entry) for entry in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        name: _without_unused(value)
+        for name, value in node.items()
+        if not (name in LATER_FIELDS and value == LATER_FIELDS[name])
+    }
 
 
 def _scene_from(document: dict[str, Any]) -> Scene:
@@ -161,8 +198,8 @@ class Grammar:
         Raises `HeldOutError` should a scene for training touch a held-out cell, and `GrammarError` for an
         unknown split or one without cells.
         """
-        if split not in SPLITS:
-            raise GrammarError(f"split is {split!r}, known are {', '.join(SPLITS)}")
+        if split not in SINGLE_SPLITS:
+            raise GrammarError(f"split is {split!r}, known are {', '.join(SINGLE_SPLITS)}")
         random = RandomStream(f"scene/{VERSION}/{split}", seed)
         concept, style, style_said = self._concept_and_style(split, random)
         sprite = concept.sprites[style]
@@ -172,15 +209,15 @@ class Grammar:
             concept=concept.id,
             colour=colour,
             recoloured=recoloured,
-            placement=_placement(random),
-            colour_word=_colour_word(random, colour) if colour_said and colour else None,
-            name=_synonym(split, random, concept),
-            filler=_filler(random),
+            placement=pick_placement(random),
+            colour_word=pick_colour_word(random, colour) if colour_said and colour else None,
+            name=pick_synonym(split, random, concept),
+            filler=pick_filler(random),
         )
         if thing.colour_word == (thing.name or concept.noun.name):
-            thing = _without_colour_word(thing)  # "an orange", not "an orange orange"
+            thing = replace(thing, colour_word=None)  # "an orange", not "an orange orange"
         if thing.filler is not None and split == "heldout-wording":
-            thing = _without_filler(thing)
+            thing = replace(thing, filler=None)
         scene = Scene(
             version=VERSION,
             split=split,
@@ -200,7 +237,7 @@ class Grammar:
         return scene
 
     def caption(self, scene: Scene) -> str:
-        return captions.write_caption(scene, self._concepts[scene.things[0].concept])
+        return captions.write_caption(scene, *(self._concepts[thing.concept] for thing in scene.things))
 
     def _concept_and_style(self, split: str, random: RandomStream) -> tuple[Concept, str, bool]:
         styles = self.catalogue.styles
@@ -257,7 +294,7 @@ class Grammar:
             in_front = [sprite.rim, sprite.main] if colour is None else [self._labs[colour]]
             if kind == "white" and not said:
                 in_front = in_front[:1]  # what matters is that the outline shows
-            apart = min(_distance(x, y) for x in in_front for y in behind)
+            apart = min(distance(x, y) for x in in_front for y in behind)
             if apart >= (CONTRAST_MIN if kind != "soft" else CONTRAST_MIN / 2):
                 return Backdrop(kind, colours, said)
         return Backdrop("transparent", (), True)
@@ -270,7 +307,7 @@ class Grammar:
         if kind == "gradient":
             names = list(self.catalogue.palette)
             first = random.choice(names)
-            rest = [n for n in names if _distance(self._labs[n], self._labs[first]) > 0.15]
+            rest = [n for n in names if distance(self._labs[n], self._labs[first]) > 0.15]
             return first, random.choice(rest)
         return ()
 
@@ -294,11 +331,11 @@ def _lab(hex_colour: str) -> Lab:
     return lightness, a, b
 
 
-def _distance(x: Lab, y: Lab) -> float:
+def distance(x: Lab, y: Lab) -> float:
     return math.dist(x, y)
 
 
-def _placement(random: RandomStream) -> Placement:
+def pick_placement(random: RandomStream) -> Placement:
     """Tilt is the sum of two draws, so upright is most common; the tilted square stays in the frame."""
     half = TILT_MAX_DEGREES / 2
     tilt = random.uniform(-half, half) + random.uniform(-half, half)
@@ -310,12 +347,12 @@ def _placement(random: RandomStream) -> Placement:
     return Placement(x=round(x, 4), y=round(y, 4), size=round(size, 4), tilt=round(tilt, 2))
 
 
-def _colour_word(random: RandomStream, colour: str) -> str:
+def pick_colour_word(random: RandomStream, colour: str) -> str:
     words = captions.COLOUR_WORDS.get(colour, (colour,))
     return words[0] if len(words) == 1 or random.chance(0.75) else random.choice(words[1:])
 
 
-def _synonym(split: str, random: RandomStream, concept: Concept) -> str | None:
+def pick_synonym(split: str, random: RandomStream, concept: Concept) -> str | None:
     names = [word.name for word in concept.synonyms]
     held_out = [name for name in names if is_held_out("synonym", concept.id, name)]
     if split == "heldout-wording":
@@ -324,20 +361,8 @@ def _synonym(split: str, random: RandomStream, concept: Concept) -> str | None:
     return random.choice(allowed) if allowed and random.chance(SYNONYM_USED) else None
 
 
-def _filler(random: RandomStream) -> str | None:
+def pick_filler(random: RandomStream) -> str | None:
     return random.choice(captions.FILLERS) if random.chance(FILLER_USED) else None
-
-
-def _without_colour_word(thing: Thing) -> Thing:
-    return Thing(**{**_fields(thing), "colour_word": None})
-
-
-def _without_filler(thing: Thing) -> Thing:
-    return Thing(**{**_fields(thing), "filler": None})
-
-
-def _fields(thing: Thing) -> dict[str, Any]:
-    return {name: getattr(thing, name) for name in Thing.__slots__}
 
 
 def _wording(split: str, random: RandomStream, style: str | None, backdrop: Backdrop) -> Wording:
@@ -349,7 +374,7 @@ def _wording(split: str, random: RandomStream, style: str | None, backdrop: Back
         style_adjective=random.choice(captions.STYLE_ADJECTIVES[style]) if style else None,
         style_phrase=random.choice(captions.STYLE_PHRASES[style]) if style else None,
         backdrop=random.choice(captions.BACKDROP_PHRASES[backdrop.kind]) if backdrop.said else None,
-        backdrop_colours=tuple(_colour_word(random, name) for name in backdrop.colours) if backdrop.said else (),
+        backdrop_colours=tuple(pick_colour_word(random, name) for name in backdrop.colours) if backdrop.said else (),
     )
 
 

@@ -52,3 +52,9 @@ def parse_hex(hex_colour: str) -> tuple[float, float, float]:
     """`"#rrggbb"` → three floats in [0, 1]."""
     value = int(hex_colour[1:], 16)
     return (value >> 16) / 255, (value >> 8 & 255) / 255, (value & 255) / 255
+
+
+def parse_lab(hex_colour: str) -> tuple[float, float, float]:
+    """`"#rrggbb"` → its OKLab, as plain numbers."""
+    lightness, a, b = to_oklab(torch.tensor(parse_hex(hex_colour), dtype=torch.float64)).tolist()
+    return lightness, a, b

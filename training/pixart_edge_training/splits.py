@@ -16,14 +16,27 @@ if TYPE_CHECKING:
 
 KEY = b"pixart-edge/splits/1"
 
-SHARES = {"style": 0.10, "colour": 0.12, "template": 0.20, "synonym": 0.20}
-"""Part of the cells of each kind that is held out."""
+SHARES = {
+    "style": 0.10,
+    "colour": 0.12,
+    "template": 0.20,
+    "synonym": 0.20,
+    "mood": 0.15,
+    "backdrop": 0.12,
+    "count": 0.10,
+    "accessory": 0.12,
+    "pair": 0.40,
+    "unpaired": 0.04,
+}
+"""Part of the cells of each kind that is held out; `unpaired` concepts never meet another one in training."""
 
 STYLES_KEPT_MIN = 2
 """A concept is trained in at least this many styles, whatever the hash says."""
 
-SPLITS = ("train", "validation", "heldout-style", "heldout-colour", "heldout-wording")
-"""`train` and `validation` hold seen cells only; each other split holds one kind of unseen cell."""
+SINGLE_SPLITS = ("train", "validation", "heldout-style", "heldout-colour", "heldout-wording")
+SPLITS = (*SINGLE_SPLITS, "heldout-mood", "heldout-backdrop", "heldout-count", "heldout-accessory", "heldout-pair")
+"""`train` and `validation` hold seen cells only; each other split holds one kind of unseen cell. Those after the
+first five are of the full mixture."""
 
 Cell = tuple[str, ...]
 
@@ -57,19 +70,39 @@ def held_out_styles(concept: str, styles: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(chosen[: max(0, len(styles) - STYLES_KEPT_MIN)])
 
 
+def pair_is_held_out(first: str, second: str) -> bool:
+    """Whether two concepts never meet in training, in this order."""
+    return is_held_out("pair", first, second) or any(is_held_out("unpaired", concept) for concept in (first, second))
+
+
 def held_out_cells(scene: Scene, styles: Sequence[str]) -> list[Cell]:
     """Every held-out cell that a scene touches."""
     cells: list[Cell] = []
     for thing in scene.things:
         if scene.style in held_out_styles(thing.concept, tuple(styles)):
             cells.append(("style", thing.concept, scene.style))
-        if thing.colour is not None and is_held_out("colour", thing.concept, thing.colour):
-            cells.append(("colour", thing.concept, thing.colour))
         if thing.name is not None and is_held_out("synonym", thing.concept, thing.name):
             cells.append(("synonym", thing.concept, thing.name))
+        pairs = [
+            ("colour", thing.colour),
+            ("style", scene.effect),
+            ("mood", thing.mood),
+            ("accessory", thing.accessory),
+        ]
+        if scene.backdrop.variant is not None:
+            pairs.append(("backdrop", scene.backdrop.kind))
+        if scene.relation is None and len(scene.things) > 1:
+            pairs.append(("count", str(len(scene.things))))
+        cells += [
+            (kind, thing.concept, value)
+            for kind, value in pairs
+            if value is not None and is_held_out(kind, thing.concept, value)
+        ]
+    if scene.relation is not None and pair_is_held_out(*(thing.concept for thing in scene.things)):
+        cells.append(("pair", *(thing.concept for thing in scene.things)))
     if is_held_out("template", scene.wording.template):
         cells.append(("template", scene.wording.template))
-    return cells
+    return list(dict.fromkeys(cells))
 
 
 def assert_trainable(scene: Scene, styles: Sequence[str]) -> None:
