@@ -94,6 +94,10 @@ PATTERNS = {
 """Backdrops of one colour and a paler one; `{0}` is the colour."""
 
 
+DRAWN_STYLES = ("3d", "flat", "cartoon")
+"""Styles that people drew; the sprites of a pack come in these."""
+
+
 @dataclass(frozen=True, slots=True)
 class Effect:
     """A style made by a procedure out of a drawn one."""
@@ -121,6 +125,9 @@ PAPERED = ("neon", "blueprint", "chalk")
 
 COLOURLESS = ("line-art", "silhouette", "blueprint", "chalk", "pencil")
 """Effects that keep nothing of a thing's colour, so none is given or said."""
+
+UNLIT = ("brown", "black", "white", "gray")
+"""Colours that no neon tube has."""
 
 WHITE_ONLY = ("line-art", "pencil")
 """Effects drawn on white paper or on nothing."""

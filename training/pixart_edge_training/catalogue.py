@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .errors import TrainingError
+
 FORMAT = 1
 ACCEPTED_LICENCES = ("MIT", "Apache-2.0")
 
@@ -20,16 +22,22 @@ NATURAL = "natural"
 Lab = tuple[float, float, float]
 
 
-class CorpusError(Exception):
+class CorpusError(TrainingError):
     """Something in the corpus is not as it must be; raised before any work is done."""
+
+    code = "corpus_refused"
 
 
 class PackError(CorpusError):
     """A file of the pack is missing, damaged or of another format."""
 
+    code = "pack_damaged"
+
 
 class LicenceError(CorpusError):
     """A set of drawings has a licence that training does not accept."""
+
+    code = "licence_refused"
 
 
 @dataclass(frozen=True, slots=True)

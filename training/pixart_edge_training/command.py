@@ -14,8 +14,9 @@ from pathlib import Path
 import torch
 
 from . import config as c
+from .composition import MIXTURES
 from .data import CorpusScenes, Scenes, SentencePieceTokens, SyntheticScenes, Tokens, WordTokens
-from .errors import TrainingError
+from .errors import TrainingError, ensure_writable
 from .optim import Budget
 from .parallel import run_processes
 
@@ -28,7 +29,9 @@ def scenes_for(args: argparse.Namespace, split: str, *, spread: float = 1.0, see
     if args.smoke:
         return SyntheticScenes(seed=len(split), size=c.preset_named(args.preset).vae.sample_size)
     first = VALIDATION_SEEDS if split == "validation" else 0
-    return CorpusScenes(args.data / "sprites", split, first_seed=first, spread=spread, see_through=see_through)
+    return CorpusScenes(
+        args.data / "sprites", split, first_seed=first, spread=spread, see_through=see_through, mixture=args.mixture
+    )
 
 
 def tokens_for(args: argparse.Namespace) -> Tokens:
@@ -170,10 +173,13 @@ def _parser() -> argparse.ArgumentParser:
         stage.add_argument("--preset", default="nano", help="shapes to use: " + ", ".join(c.PRESETS))
         stage.add_argument("--work", type=Path, default=TRAINING / "work", help="checkpoints and sheets")
         stage.add_argument("--data", type=Path, default=TRAINING / "data", help="sprites and tokenizer")
-        stage.set_defaults(run=run, processes=1, smoke=False, threads=1)
+        stage.set_defaults(run=run, processes=1, smoke=False, threads=1, mixture="single")
         if minutes is not None:
             stage.add_argument("--minutes", type=float, default=minutes, help="wall-clock budget (default %(default)s)")
             stage.add_argument("--steps", type=int, help="budget in steps instead; repeatable")
+            stage.add_argument(
+                "--mixture", choices=MIXTURES, default="single", help="which scenes to learn from (default %(default)s)"
+            )
             stage.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
             stage.add_argument(
                 "--smoke", action="store_true", help="a few steps of the tiny preset on synthetic scenes"
@@ -202,6 +208,8 @@ def main(argv: list[str] | None = None) -> None:
         args.work = args.work / "smoke"
     torch.set_num_threads(args.threads)
     try:
+        for folder in {args.work, getattr(args, "out", args.work)}:
+            ensure_writable(folder)
         run_processes(args.processes, args.run, args)
     except TrainingError as refusal:
         print(f"{refusal.code}: {refusal}", file=sys.stderr)

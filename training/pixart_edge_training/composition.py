@@ -17,7 +17,6 @@ from .anchors import (
     FACELESS,
     HATS,
     HEADS,
-    OBJECT_SIDE,
     accessory_spot,
 )
 from .attributes import (
@@ -32,9 +31,10 @@ from .attributes import (
     PATTERNS,
     PLACES,
     RELATIONS,
+    UNLIT,
     WHITE_ONLY,
 )
-from .catalogue import Catalogue, Concept, Lab, Sprite
+from .catalogue import Catalogue, Concept, Lab, PackError, Sprite
 from .grammar import (
     BACKDROP_SAID,
     CONTRAST_MIN,
@@ -57,7 +57,7 @@ from .grammar import (
     pick_placement,
     pick_synonym,
 )
-from .layouts import Extent, Seat, copies, pair
+from .layouts import SIDE_BY_SIDE, Extent, Seat, copies, pair
 from .oklab import parse_lab
 from .places import AIRBORNE, GROUND, HORIZON_GROUND, PLACE_COLOURS, PREFERRED
 from .random_stream import RandomStream
@@ -77,6 +77,8 @@ KINDS = {"thing": 0.44, "place": 0.15, "mood": 0.11, "accessory": 0.06, "count":
 """What part of the scenes of the full mixture is of each kind."""
 
 KIND_OF_SPLIT = {
+    "heldout-style": "thing",
+    "heldout-colour": "thing",
     "heldout-mood": "mood",
     "heldout-backdrop": "place",
     "heldout-count": "count",
@@ -114,6 +116,13 @@ def check_mixture(mixture: str, split: str = "train") -> None:
         raise GrammarError(f"split is {split!r}, known for {mixture} are {', '.join(splits)}")
 
 
+def _refuse_without_extents(catalogue: Catalogue) -> None:
+    """Things could not be stood on the ground or on one another."""
+    for concept in catalogue.concepts:
+        if any(sprite.extent is None for sprite in concept.sprites.values()):
+            raise PackError(f"{concept.id} has no extent in this pack: make it again with training/sprites/main.ts")
+
+
 class _Again(Exception):
     """This draw met a held-out cell or nothing fits; another one may."""
 
@@ -123,7 +132,8 @@ class FullGrammar(Grammar):
 
     def __init__(self, catalogue: Catalogue, frequent_weight: float = FREQUENT_WEIGHT) -> None:
         super().__init__(catalogue, frequent_weight)
-        self._faceless = [c for c in catalogue.concepts if c.id in FACELESS]
+        _refuse_without_extents(catalogue)
+        self._faceless = [c for c in catalogue.concepts if any(has_room_for_a_face(c, s) for s in catalogue.styles)]
         self._headed = [c for c in catalogue.concepts if any((c.id, style) in HEADS for style in catalogue.styles)]
         self._order = {concept.id: i for i, concept in enumerate(catalogue.concepts)}
         self._kinds = {
@@ -142,10 +152,8 @@ class FullGrammar(Grammar):
             raise GrammarError(f"split is {split!r}, known are {', '.join(SPLITS)}")
         random = RandomStream(f"scene/{VERSION}/full/{split}", seed)
         kind = KIND_OF_SPLIT.get(split) or random.weighted(list(self._kinds), list(self._kinds.values()))
-        if kind not in self._kinds or (split == "heldout-colour" and kind != "thing"):
-            if split != "heldout-colour":
-                raise GrammarError(f"the catalogue has no cell for {split}")
-            kind = "thing"
+        if kind not in self._kinds:
+            raise GrammarError(f"the catalogue has no cell for {split}")
         for _ in range(ATTEMPTS):
             try:
                 scene = _Draw(self, split, seed, random, kind).scene()
@@ -248,13 +256,14 @@ class _Draw:
 
     def _suits(self, concepts: Sequence[Concept], style: str) -> bool:
         if self.kind == "mood":
-            concept = concepts[0]
-            return style in FACELESS[concept.id] and concept.sprites[style].circle[2] >= FACE_RADIUS_MIN
+            return has_room_for_a_face(concepts[0], style)
         return self.kind != "accessory" or (concepts[0].id, style) in HEADS
 
     def _thing(self, concept: Concept, style: str, effect: str | None) -> Thing:
         random, sprite = self.random, concept.sprites[style]
         colour, recoloured, said = (None, False, False) if effect in COLOURLESS else self._coloured(concept, sprite)
+        if effect == "neon" and colour in UNLIT:
+            colour, recoloured, said = None, False, False
         thing = Thing(
             concept=concept.id,
             colour=colour,
@@ -378,9 +387,14 @@ class _Draw:
         if self.kind == "count":
             number = random.weighted(list(COUNT_WEIGHTS), list(COUNT_WEIGHTS.values()))
             return [replace(things[0], placement=_placement(seat)) for seat in copies(random, number)]
-        extents = [_extent(concept.sprites[style]) for concept in concepts]
+        extents = [_extent(concept.sprites[style], self.catalogue.object_side) for concept in concepts]
         if relation is not None:
             seats = pair(random, relation, *extents)
+            if relation in SIDE_BY_SIDE and backdrop.kind in GROUND:
+                seats = tuple(
+                    seat if concept.id in AIRBORNE else replace(seat, y=HORIZON_GROUND - seat.size * extent.y)
+                    for seat, concept, extent in zip(seats, concepts, extents, strict=True)
+                )
             return [replace(thing, placement=_placement(seat)) for thing, seat in zip(things, seats, strict=True)]
         if backdrop.kind in PLACES:
             things[0] = replace(things[0], placement=self._stand(concepts[0], extents[0], backdrop.kind))
@@ -461,13 +475,17 @@ def _templates(
     return tuple(template.text for template in of_form or fitting)
 
 
+def has_room_for_a_face(concept: Concept, style: str) -> bool:
+    return style in FACELESS.get(concept.id, ()) and concept.sprites[style].circle[2] >= FACE_RADIUS_MIN
+
+
 def _placement(seat: Seat) -> Placement:
     return Placement(x=round(seat.x, 4), y=round(seat.y, 4), size=round(seat.size, 4), tilt=round(seat.tilt, 2))
 
 
-def _extent(sprite: Sprite) -> Extent:
-    width, height = sprite.extent or (OBJECT_SIDE, OBJECT_SIDE)
-    return Extent(width / 2 / OBJECT_SIDE, height / 2 / OBJECT_SIDE)
+def _extent(sprite: Sprite, longest: int) -> Extent:
+    width, height = sprite.extent or (longest, longest)
+    return Extent(width / 2 / longest, height / 2 / longest)
 
 
 def _under_a_hat(placement: Placement) -> Placement:

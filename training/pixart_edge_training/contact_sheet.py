@@ -10,7 +10,9 @@ from pathlib import Path
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from .catalogue import CorpusError
+from .composition import MIXTURES
+from .errors import TrainingError, ensure_writable
+from .scene_list import load_scene_list
 from .scenes import SceneBatch, SceneSampler
 from .splits import SPLITS
 
@@ -53,14 +55,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--split", default="train", choices=SPLITS)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--count", type=int, default=100)
+    parser.add_argument("--mixture", default="full", choices=MIXTURES)
+    parser.add_argument("--list", help="draw the scenes of this file instead, one JSON spec a line")
     options = parser.parse_args(argv)
     try:
-        sampler = SceneSampler(options.pack, options.split)
-    except CorpusError as error:
+        ensure_writable(Path(options.out).parent)
+        listed = load_scene_list(options.list, options.split) if options.list else None
+        sampler = SceneSampler(options.pack, options.split, mixture=options.mixture)
+        seeds = range(options.first_seed, options.first_seed + options.count)
+        sheet = contact_sheet(sampler.batch(listed if listed is not None else seeds))
+    except TrainingError as error:
         parser.exit(2, f"contact_sheet: {error}\n")
-    seeds = range(options.first_seed, options.first_seed + options.count)
-    sheet = contact_sheet(sampler.batch(seeds))
-    Path(options.out).parent.mkdir(parents=True, exist_ok=True)
     sheet.save(options.out, optimize=True)
     print(f"{options.count} scenes of {options.split} in {options.out}")
     return 0

@@ -6,13 +6,14 @@ stage needs the sprite pack to prove that it works.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from .attributes import PLACES
 from .errors import HeldOutSceneError, TrainingError
 
 IGNORED = -100  # a label that does not apply; torch's cross-entropy skips it
@@ -37,14 +38,22 @@ class Vocabulary:
     styles: tuple[str, ...]
     colours: tuple[str, ...]
     backdrops: tuple[str, ...]
+    counts: tuple[str, ...] = ()  # these four are empty unless scenes are of the full mixture
+    moods: tuple[str, ...] = ()
+    relations: tuple[str, ...] = ()
+    accessories: tuple[str, ...] = ()
 
     def heads(self) -> dict[str, int]:
-        return {
+        heads = {
             "concept": len(self.concepts),
             "style": len(self.styles),
             "colour": len(self.colours),
             "backdrop": len(self.backdrops),
         }
+        if self.counts:
+            heads |= {"count": len(self.counts), "mood": len(self.moods), "relation": len(self.relations)}
+            heads |= {"other": len(self.concepts), "accessory": len(self.accessories)}
+        return heads
 
 
 class Scenes(Protocol):
@@ -143,9 +152,10 @@ _MIDDLE_SIZE = 0.84  # of the frame
 
 
 def nearer_the_middle(scene: Any, spread: float) -> Any:
-    if spread == 1.0:
-        return scene
+    """A lone thing before a simple backdrop nearer to the middle; others stand where their scene needs them."""
     thing = scene.things[0]
+    if spread == 1.0 or len(scene.things) > 1 or thing.accessory is not None or scene.backdrop.kind in PLACES:
+        return scene
     at = thing.placement
     moved = replace(
         at,
@@ -168,6 +178,7 @@ class CorpusScenes:
         first_seed: int = 0,
         spread: float = 1.0,
         see_through: float = 0.0,
+        mixture: str = "single",
         bank: Any = None,
     ) -> None:
         """`see_through` is the share of scenes that are looked for among those without a backdrop. `spread` below 1 draws every thing's place, size and tilt that much nearer to the middle of their ranges.
@@ -176,9 +187,8 @@ class CorpusScenes:
         """
         from .scenes import SceneSampler
 
-        self.sampler = SceneSampler(pack, split, bank=bank)
-        words = self.sampler.vocabulary
-        self.vocabulary = Vocabulary(words.concepts, words.styles, words.colours, words.backdrops)
+        self.sampler = SceneSampler(pack, split, mixture=mixture, bank=bank)
+        self.vocabulary = Vocabulary(**asdict(self.sampler.vocabulary))
         self._first_seed, self._spread, self._see_through = first_seed, spread, see_through
         self._held_out = split.startswith("heldout")
 
@@ -196,12 +206,7 @@ class CorpusScenes:
         start = self._first_seed + cursor
         scenes = [self._scene(seed) for seed in range(start, start + count)]
         drawn = self.sampler.batch([nearer_the_middle(scene, self._spread) for scene in scenes])
-        labels = {
-            "concept": drawn.concept_ids,
-            "style": drawn.style_ids,
-            "colour": drawn.colour_ids,
-            "backdrop": drawn.backdrop_ids,
-        }
+        labels = {name: getattr(drawn, f"{name}_ids") for name in self.vocabulary.heads()}
         held_out = torch.full((count,), self._held_out)
         return SceneBatch(drawn.images, drawn.captions, labels, drawn.object_mask, held_out)
 

@@ -251,24 +251,23 @@ def _mosaic(layers: Layers) -> Pictures:
     padding = (0, pad, 0, pad)
 
     def tiles(picture: Tensor) -> Tensor:
-        small = F.avg_pool2d(F.pad(picture, padding, mode="replicate"), tile)
-        return small
+        return F.avg_pool2d(F.pad(picture, padding, mode="replicate"), tile)
 
     def large(picture: Tensor) -> Tensor:
         return F.interpolate(picture, scale_factor=tile, mode="nearest")[..., :size, :size]
 
     mask = tiles(layers.mask)
     solid = (mask > 0.5).float()
-    shade = (tiles(layers.noise) - 0.5) * 0.5
+    shade = (tiles(layers.noise) - 0.5) * 0.4
     colour = (tiles(layers.things) / mask.clamp_min(1e-3) + shade).clamp(0, 1)
     behind = (tiles(layers.behind) + shade * 0.6).clamp(0, 1)
     axis = torch.arange(size, device=mask.device) % tile
     gap = (axis < unit).float()
-    grout = torch.maximum(gap[:, None], gap[None, :])
+    grout = torch.maximum(gap[:, None], gap[None, :]) * 0.5
     light = (axis == unit).float()
-    bevel = torch.maximum(light[:, None], light[None, :]) * (1 - grout) * 0.12
-    things = (large(colour) + bevel).clamp(0, 1) * (1 - grout) + 0.8 * grout
-    ground = (large(behind) + bevel).clamp(0, 1) * (1 - grout) + 0.8 * grout
+    bevel = torch.maximum(light[:, None], light[None, :]) * (grout == 0) * 0.1
+    things = (large(colour) + bevel).clamp(0, 1) * (1 - grout) + 0.78 * grout
+    ground = (large(behind) + bevel).clamp(0, 1) * (1 - grout) + 0.78 * grout
     cover = large(solid)
     ground = torch.where(layers.see_through.view(-1, 1, 1, 1), torch.ones_like(ground), ground)
     return _over(layers, things * cover, cover, ground)

@@ -5,6 +5,9 @@ Every refusal names the field that was wrong and the limit it broke, so that a c
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 
 class TrainingError(Exception):
     """A refusal with a stable code, the field at fault and a sentence for people."""
@@ -32,6 +35,25 @@ class HeldOutSceneError(TrainingError):
     """A scene from a held-out cell reached a training step."""
 
     code = "held_out_scene"
+
+
+class UnwritableFolderError(TrainingError):
+    """A folder for results cannot be written to."""
+
+    code = "unwritable_folder"
+
+
+def ensure_writable(folder: Path) -> None:
+    """Makes a folder and writes to it once, before work is done whose results would be lost.
+
+    Raises `UnwritableFolderError`.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as cause:
+        raise UnwritableFolderError(f"{folder} cannot be written to: {cause}", field="folder") from cause
 
 
 class ExportError(TrainingError):

@@ -61,11 +61,11 @@ def _blush(canvas: Canvas) -> None:
         canvas.ellipse(x, 0.575, 0.075, 0.05, BLUSH, shade=0, outline=0, opacity=0.75)
 
 
-def _heart(canvas: Canvas, x: float, y: float, r: float) -> None:
+def _heart(canvas: Canvas, x: float, y: float, r: float, colour: str = HEART) -> None:
     t = np.linspace(0, 2 * np.pi, 60)
     xs = 16 * np.sin(t) ** 3 / 17 * r
     ys = -(13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t)) / 17 * r
-    canvas.polygon(list(zip(x + xs, y + ys, strict=True)), HEART, shadow=0, outline=0.8)
+    canvas.polygon(list(zip(x + xs, y + ys, strict=True)), colour, shadow=0, outline=0.8)
 
 
 def _happy(canvas: Canvas) -> None:
@@ -125,7 +125,8 @@ def _crying(canvas: Canvas) -> None:
 
 def _in_love(canvas: Canvas) -> None:
     for x in (LEFT, RIGHT):
-        _heart(canvas, x, EYES, 0.165)
+        _heart(canvas, x, EYES, 0.2, WHITE)
+        _heart(canvas, x, EYES, 0.16)
     _open_smile(canvas)
 
 

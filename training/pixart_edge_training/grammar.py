@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from . import captions
-from .catalogue import Catalogue, Concept, Lab, Sprite
+from .catalogue import Catalogue, Concept, CorpusError, Lab, Sprite
 from .oklab import parse_hex, to_oklab
 from .random_stream import RandomStream
 from .splits import (
@@ -54,8 +54,10 @@ CONTRAST_MIN = 0.17
 """Least OKLab distance between a thing (rim and main colour) and the backdrop behind it."""
 
 
-class GrammarError(Exception):
-    """No scene satisfies the split's conditions."""
+class GrammarError(CorpusError):
+    """No scene satisfies the split's conditions, or what is asked for does not exist."""
+
+    code = "no_such_scene"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ Centre = tuple[float, float]
 
 MARGIN = 0.02  # of the frame, on every side
 
+SIDE_BY_SIDE = ("left-of", "right-of", "next-to")
+
 ARRANGEMENTS: dict[int, tuple[tuple[Centre, ...], ...]] = {
     1: (((0.5, 0.5),),),
     2: (((0.26, 0.5), (0.74, 0.5)), ((0.27, 0.3), (0.73, 0.7)), ((0.27, 0.7), (0.73, 0.3))),
@@ -80,7 +82,7 @@ class Extent:
 
 def pair(random: RandomStream, relation: str, first: Extent, second: Extent) -> tuple[Seat, Seat]:
     """Seats of two things, the first in `relation` to the second. Upright, or nearly so."""
-    if relation in ("left-of", "right-of", "next-to"):
+    if relation in SIDE_BY_SIDE:
         return _side_by_side(random, relation)
     if relation in ("above", "below"):
         return _stacked(random, relation)

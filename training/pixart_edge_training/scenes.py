@@ -23,7 +23,8 @@ from .catalogue import NATURAL, Catalogue
 from .composition import check_mixture, grammar_for
 from .effects import Layers, apply_effect
 from .faces import draw_face
-from .grammar import FREQUENT_WEIGHT, SOFTNESS, Placement, Scene
+from .grammar import FREQUENT_WEIGHT, SOFTNESS, Placement, Scene, Thing
+from .layouts import SIDE_BY_SIDE
 from .oklab import from_oklab, parse_hex, to_oklab
 from .patterns import PALER, pattern_mask
 from .places import AIRBORNE, GROUND, paint_place
@@ -215,7 +216,8 @@ class SceneSampler:
             row = self.bank.index[thing.concept, scene.style, thing.colour if thing.recoloured else None]
             pieces.append(_Piece(self._pixels[row], thing.placement))
             if thing.mood is not None:
-                x, y, radius = self.catalogue.concept(thing.concept).sprites[scene.style].circle
+                circle = self.catalogue.concept(thing.concept).sprites[scene.style].circle
+                x, y, radius = (value * SPRITE_SIDE / self.catalogue.side for value in circle)
                 face = self._overlay("face", thing.mood, scene.style)
                 pieces.append(_Piece(face, _on(thing.placement, Spot(x, y, min(2 * radius, 118.0) * 0.86))))
             if thing.accessory is not None:
@@ -228,7 +230,7 @@ class SceneSampler:
         """uint8 `[4, side, side]`, premultiplied; drawn the first time it is asked for."""
         key = (kind, name, style)
         if key not in self._painted:
-            drawn = (draw_face if kind == "face" else draw_accessory)(name, style)
+            drawn = (draw_face if kind == "face" else draw_accessory)(name, style, self.catalogue.side)
             pixels = torch.from_numpy(drawn).float()
             pixels[..., :3] *= pixels[..., 3:] / 255
             self._painted[key] = pixels.round().to(torch.uint8).permute(2, 0, 1).contiguous().to(self.device)
@@ -283,9 +285,10 @@ class SceneSampler:
                 behind[i] = full + (1 - full) * (PALER * (1 - share))
             elif backdrop.kind in PLACES:
                 behind[i] = self._place(backdrop.kind, scene.style, backdrop.variant or 0).float() / 255
-                thing = scene.things[0]
-                if backdrop.kind in GROUND and len(scene.things) == 1 and thing.concept not in AIRBORNE:
-                    behind[i] *= 1 - self._shadow(scene)
+                stand = len(scene.things) == 1 or scene.relation in SIDE_BY_SIDE
+                for thing in scene.things:
+                    if stand and backdrop.kind in GROUND and thing.concept not in AIRBORNE:
+                        behind[i] *= 1 - self._shadow(thing, scene.style)
 
     def _pattern(self, kind: str, variant: int) -> Tensor:
         key = ("pattern", kind, str(variant))
@@ -301,13 +304,12 @@ class SceneSampler:
             self._painted[key] = painted.permute(2, 0, 1).contiguous().to(self.device)
         return self._painted[key]
 
-    def _shadow(self, scene: Scene) -> Tensor:
+    def _shadow(self, thing: Thing, style: str) -> Tensor:
         """float `[H, W]`: a soft ellipse at the foot of the thing."""
-        thing = scene.things[0]
-        sprite = self.catalogue.concept(thing.concept).sprites[scene.style]
-        width, height = sprite.extent or (OBJECT_SIDE, OBJECT_SIDE)
-        at = thing.placement
-        half, foot = at.size * width / OBJECT_SIDE * 0.42, at.y + at.size * height / OBJECT_SIDE / 2 - 0.012
+        sprite = self.catalogue.concept(thing.concept).sprites[style]
+        longest, at = self.catalogue.object_side, thing.placement
+        width, height = sprite.extent or (longest, longest)
+        half, foot = at.size * width / longest * 0.42, at.y + at.size * height / longest / 2 - 0.012
         axis = (torch.arange(self.size, device=self.device) + 0.5) / self.size
         away = ((axis[None, :] - at.x) / half) ** 2 + ((axis[:, None] - foot) / (half * 0.2)) ** 2
         return (1 - away).clamp(0, 1).sqrt() * 0.34

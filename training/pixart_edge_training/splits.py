@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from .errors import HeldOutSceneError
+
 if TYPE_CHECKING:
     from .grammar import Scene
 
@@ -41,11 +43,13 @@ first five are of the full mixture."""
 Cell = tuple[str, ...]
 
 
-class HeldOutError(ValueError):
+class HeldOutError(HeldOutSceneError, ValueError):
     """A scene meant for training touches a held-out cell."""
 
-    def __init__(self, cell: Cell) -> None:
-        super().__init__(f"{' × '.join(cell[1:])} is a held-out {cell[0]} cell")
+    def __init__(self, cell: Cell, where: str | None = None) -> None:
+        """`where` names the line of a list."""
+        what = f"{' × '.join(cell[1:])} is a held-out {cell[0]} cell"
+        super().__init__(what if where is None else f"{where}: {what}", field="scene")
         self.cell = cell
 
 

@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from .catalogue import Catalogue, PackError, load_catalogue
+from .errors import ensure_writable
 from .recolour import recolour
 
 CACHE_FORMAT = 2
@@ -36,7 +37,8 @@ class SpriteBank:
 def load_sprites(pack_dir: Path | str, cache_dir: Path | str | None = None) -> SpriteBank:
     """Checks the pack and loads its sprites; makes the cache beside it the first time (minutes).
 
-    Raises `PackError` or `LicenceError` before any work when the pack is not as it must be.
+    Raises `PackError` or `LicenceError` before any work when the pack is not as it must be, and
+    `UnwritableFolderError` when the cache has nowhere to go.
     """
     pack_dir = Path(pack_dir)
     catalogue = load_catalogue(pack_dir)
@@ -45,7 +47,7 @@ def load_sprites(pack_dir: Path | str, cache_dir: Path | str | None = None) -> S
     path = cache_dir / f"sprites-{_cache_name(catalogue, pack_dir)}.npy"
     shape = (len(keys), 4, catalogue.side, catalogue.side)
     if not path.is_file():
-        cache_dir.mkdir(parents=True, exist_ok=True)
+        ensure_writable(cache_dir)
         pack = (pack_dir / "sprites.pack").read_bytes()
         partial = path.with_suffix(f".{os.getpid()}.partial")
         with _one_thread():

@@ -11,11 +11,10 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from .attributes import ACCESSORIES, EFFECTS, MOODS, NUMBERS, PATTERNS, PLACES, RELATIONS
+from .attributes import ACCESSORIES, DRAWN_STYLES, EFFECTS, MOODS, NUMBERS, PATTERNS, PLACES, RELATIONS
 from .catalogue import CorpusError
 
 KINDS = ("single", "count", "mood", "relation", "scene")
-DRAWN_STYLES = ("3d", "flat", "cartoon")
 SIMPLE_BACKDROPS = ("transparent", "white", "plain", "gradient", "soft")
 COLOURED_BACKDROPS = {"plain": (1,), "gradient": (2,), "soft": (1,), "dots": (0, 1), "stripes": (0, 1)}
 COLOURED_BACKDROPS |= {"checks": (0, 1), "rays": (0, 1)}

@@ -19,6 +19,7 @@ import sentencepiece
 
 from . import captions
 from .catalogue import Catalogue, CorpusError, PackError, load_catalogue
+from .errors import TrainingError, ensure_writable
 from .grammar import Grammar
 
 VOCABULARY_SIZE = 4096
@@ -145,14 +146,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--captions", type=int, default=CAPTION_COUNT, help="captions to learn from")
     options = parser.parse_args(argv)
     try:
+        ensure_writable(Path(options.out))
         catalogue = load_catalogue(options.pack)
         words = load_words(options.pack)
         text = list(training_text(catalogue, words, options.captions))
         processor = train_tokenizer(text, options.pieces)
-    except CorpusError as error:
+    except TrainingError as error:
         parser.exit(2, f"tokenizer: {error}\n")
     out = Path(options.out)
-    out.mkdir(parents=True, exist_ok=True)
     (out / "spiece.model").write_bytes(processor.serialized_model_proto())
     report = measure(processor, text[: options.captions], words)
     print(json.dumps({**report.__dict__, "out": str(out / "spiece.model")}))

@@ -1,6 +1,12 @@
 /** What can go wrong in this stage, each with the exit status the command ends with. */
 
-export type SpriteErrorCode = 'usage' | 'licence' | 'missing_drawing' | 'render' | 'quality';
+export type SpriteErrorCode =
+  | 'usage'
+  | 'licence'
+  | 'missing_drawing'
+  | 'render'
+  | 'quality'
+  | 'output';
 
 const EXIT_STATUS: Record<SpriteErrorCode, number> = {
   usage: 2,
@@ -8,6 +14,7 @@ const EXIT_STATUS: Record<SpriteErrorCode, number> = {
   missing_drawing: 4,
   render: 5,
   quality: 6,
+  output: 7,
 };
 
 export class SpriteError extends Error {

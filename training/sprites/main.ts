@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { CONCEPTS } from './concepts.ts';
 import { SpriteError } from './errors.ts';
-import { buildPack, type DrawnConcept, writePack } from './pack.ts';
+import { assertWritable, buildPack, type DrawnConcept, writePack } from './pack.ts';
 import { renderSprite } from './render.ts';
 import { openSets } from './sources.ts';
 import { readWords } from './words.ts';
@@ -19,7 +19,8 @@ Install the drawings first: npm ci --prefix training/sprites
   --help      this text
 
 Exit status: 0 done, 1 unexpected failure, 2 wrong usage, 3 licence not accepted,
-4 drawing missing, 5 drawing cannot be rendered, 6 drawing fails a quality gate
+4 drawing missing, 5 drawing cannot be rendered, 6 drawing fails a quality gate,
+7 DIR cannot be written to
 `;
 
 interface Options {
@@ -47,6 +48,7 @@ function parseOptions(argv: readonly string[]): Options | 'help' {
 }
 
 async function run({ out, json }: Options): Promise<void> {
+  assertWritable(out);
   const here = import.meta.dirname;
   const modulesDir = join(here, 'node_modules');
   const sets = openSets(modulesDir);

@@ -10,10 +10,11 @@
  * | SHA256SUMS | digests of the four, as `sha256sum --check` reads them |
  */
 import { createHash } from 'node:crypto';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Oklab } from './colour.ts';
 import type { Concept } from './concepts.ts';
+import { SpriteError } from './errors.ts';
 import type { AcceptedPackage } from './licences.ts';
 import { articleOf, pluralOf } from './names.ts';
 import { OBJECT_SIDE, SPRITE_SIDE, type Sprite } from './render.ts';
@@ -82,6 +83,7 @@ export function buildPack(
       natural: sprite.colour.natural,
       coverage: fixed(sprite.coverage),
       circle: sprite.circle,
+      extent: [sprite.extent.width, sprite.extent.height],
     })),
   }));
   const catalogue = {
@@ -118,6 +120,22 @@ export function recolouring(
     return { recolour: 'tint', main: lab(colour.grayMain) };
   }
   return { recolour: null, main: lab(colour.main) };
+}
+
+/**
+ * Makes the folder when it is missing, so that one that cannot be written to is refused before anything is rendered.
+ *
+ * @throws {SpriteError} `output`
+ */
+export function assertWritable(out: string): void {
+  try {
+    mkdirSync(out, { recursive: true });
+    accessSync(out, constants.W_OK);
+  } catch (cause) {
+    throw new SpriteError('output', `${out} cannot be written to: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
 }
 
 /** Writes the files and their digests; `out` is made when missing. */

@@ -14,6 +14,8 @@ const COVERAGE_MAX = 0.82;
 
 export interface Sprite {
   readonly webp: Buffer;
+  /** Pixels; the drawing lies in the middle of its square. */
+  readonly extent: { readonly width: number; readonly height: number };
   readonly coverage: number;
   readonly circle: Circle;
   readonly colour: ColourFacts;
@@ -25,7 +27,7 @@ export interface Sprite {
  * @throws {SpriteError} `render` for an undecodable or empty drawing, `quality` for one that fails a gate
  */
 export async function renderSprite(drawing: Buffer, label: string): Promise<Sprite> {
-  const rgba = await normalise(drawing, label);
+  const { rgba, extent } = await normalise(drawing, label);
   const covered = coverage(rgba);
   if (covered < COVERAGE_MIN || covered > COVERAGE_MAX) {
     throw new SpriteError(
@@ -39,6 +41,7 @@ export async function renderSprite(drawing: Buffer, label: string): Promise<Spri
     .toBuffer();
   return {
     webp,
+    extent,
     coverage: covered,
     circle: inscribedCircle(depth, SPRITE_SIDE),
     colour: measureColour(rgba, depth),
@@ -46,7 +49,10 @@ export async function renderSprite(drawing: Buffer, label: string): Promise<Spri
 }
 
 /** @returns uint8 `[160, 160, 4]`, straight alpha, the drawing centred with its longest side at 148 px */
-async function normalise(drawing: Buffer, label: string): Promise<Uint8Array> {
+async function normalise(
+  drawing: Buffer,
+  label: string,
+): Promise<{ rgba: Uint8Array; extent: Sprite['extent'] }> {
   const decoded = await sharp(drawing)
     .ensureAlpha()
     .raw()
@@ -61,7 +67,7 @@ async function normalise(drawing: Buffer, label: string): Promise<Uint8Array> {
   const [w, h] = [Math.round(box.width * scale), Math.round(box.height * scale)];
   const left = Math.floor((SPRITE_SIDE - w) / 2);
   const top = Math.floor((SPRITE_SIDE - h) / 2);
-  return sharp(decoded.data, { raw: { width, height, channels: 4 } })
+  const rgba = await sharp(decoded.data, { raw: { width, height, channels: 4 } })
     .extract(box)
     .resize(w, h, { fit: 'fill', kernel: 'lanczos3' })
     .extend({
@@ -73,4 +79,5 @@ async function normalise(drawing: Buffer, label: string): Promise<Uint8Array> {
     })
     .raw()
     .toBuffer();
+  return { rgba, extent: { width: w, height: h } };
 }

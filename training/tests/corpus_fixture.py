@@ -65,6 +65,7 @@ def catalogue_document(offsets: list[tuple[int, int]] | None = None) -> dict[str
                     "natural": "red",
                     "coverage": 0.5,
                     "circle": {"x": 16, "y": 16, "radius": 10},
+                    "extent": [OBJECT_SIDE, OBJECT_SIDE],
                 }
             )
         concepts.append(

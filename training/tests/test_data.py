@@ -58,3 +58,13 @@ def test_pad_tokens_cuts_at_the_limit_and_keeps_the_end() -> None:
 
 def test_word_tokens_give_unknown_words_the_unknown_id() -> None:
     assert WordTokens().encode(["a zebra"]) == [[3, 2, 1]]
+
+
+def test_corpus_scenes_of_the_full_mixture_label_what_only_it_shows(pack: Path) -> None:
+    scenes = CorpusScenes(pack, mixture="full", spread=0.0)
+    batch = scenes.batch(0, 16)
+    assert set(batch.labels) == set(scenes.vocabulary.heads()) >= {"count", "mood", "relation", "other", "accessory"}
+    for name, size in scenes.vocabulary.heads().items():
+        values = batch.labels[name]
+        assert ((values == -100) | ((values >= 0) & (values < size))).all(), name
+    assert set(CorpusScenes(pack).vocabulary.heads()) == {"concept", "style", "colour", "backdrop"}

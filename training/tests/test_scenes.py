@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +14,8 @@ from corpus_fixture import PALETTE, catalogue_document, write_pack
 
 from pixart_edge_training.catalogue import LicenceError, PackError, parse_catalogue
 from pixart_edge_training.contact_sheet import contact_sheet
-from pixart_edge_training.grammar import Backdrop, Placement, Scene, Wording
+from pixart_edge_training.errors import UnwritableFolderError
+from pixart_edge_training.grammar import Backdrop, GrammarError, Placement, Scene, Wording
 from pixart_edge_training.oklab import from_oklab, parse_hex, to_oklab
 from pixart_edge_training.scenes import SceneSampler
 from pixart_edge_training.splits import HeldOutError, held_out_styles
@@ -200,3 +203,92 @@ def test_contact_sheet_puts_ten_scenes_in_a_row(sampler: SceneSampler) -> None:
     sheet = contact_sheet(sampler.batch(range(11)))
     assert sheet.width == 10 * SIZE
     assert sheet.height == 2 * (SIZE + 48)
+
+
+@pytest.fixture(scope="module")
+def full(pack: Path, sampler: SceneSampler) -> SceneSampler:
+    return SceneSampler(pack, "train", size=SIZE, mixture="full", bank=sampler.bank)
+
+
+def test_full_batch_has_the_promised_shapes_and_labels(full: SceneSampler) -> None:
+    batch = full.batch(range(64))
+    words = full.vocabulary
+    assert batch.images.shape == (64, 4, SIZE, SIZE)
+    assert batch.images.abs().max() <= 1
+    for i, scene in enumerate(batch.scenes):
+        assert words.styles[batch.style_ids[i]] == (scene.effect or scene.style)
+        assert words.relations[batch.relation_ids[i]] == (scene.relation or "none")
+        assert words.accessories[batch.accessory_ids[i]] == (scene.things[0].accessory or "none")
+        if scene.relation is None:
+            assert words.counts[batch.count_ids[i]] == str(len(scene.things))
+            assert batch.other_ids[i] == -100
+        else:
+            assert words.concepts[batch.other_ids[i]] == scene.things[1].concept
+
+
+def test_full_vocabulary_begins_with_that_of_single(full: SceneSampler, sampler: SceneSampler) -> None:
+    for name in ("concepts", "styles", "colours", "backdrops"):
+        single = getattr(sampler.vocabulary, name)
+        assert getattr(full.vocabulary, name)[: len(single)] == single
+
+
+def test_full_batch_of_a_seed_is_the_same_whatever_it_is_drawn_with(full: SceneSampler) -> None:
+    together = full.batch(range(12))
+    for seed in range(12):
+        assert torch.allclose(together.images[seed], full.batch([seed]).images[0], atol=1e-5), together.captions[seed]
+
+
+def test_full_batch_draws_a_thing_once_for_every_count(full: SceneSampler) -> None:
+    scenes = [full.grammar.scene("train", seed) for seed in range(300)]
+    counted = [s for s in scenes if s.wording.number is not None and s.effect is None][:8]
+    batch = full.batch(counted)
+    for i, scene in enumerate(counted):
+        area = sum((thing.placement.size * SIZE) ** 2 for thing in scene.things)
+        covered = float(batch.object_mask[i].sum())
+        assert 0.5 * area < covered < 1.1 * area
+
+
+def test_sampler_refuses_an_unknown_mixture_and_a_split_it_lacks_before_the_pack_is_read(tmp_path: Path) -> None:
+    with pytest.raises(GrammarError, match="mixture is 'both'"):
+        SceneSampler(tmp_path, mixture="both")
+    with pytest.raises(GrammarError, match="split is 'heldout-mood', known for single"):
+        SceneSampler(tmp_path, "heldout-mood")
+
+
+def test_sampler_refuses_a_cache_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
+    pack = write_pack(tmp_path / "sprites")
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    with pytest.raises(UnwritableFolderError, match="cache cannot be written to"):
+        SceneSampler(pack)
+
+
+@pytest.mark.parametrize("module", ["tokenizer", "vocabulary", "contact_sheet"])
+def test_commands_refuse_an_unwritable_folder_before_any_work(
+    module: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    main = importlib.import_module(f"pixart_edge_training.{module}").main
+    with pytest.raises(SystemExit) as stopped:
+        main(["--pack", str(tmp_path / "none"), "--out", str(tmp_path / "file" / "folder" / "out.png")])
+    assert stopped.value.code == 2
+    assert "cannot be written to" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["vae", "--data", "{none}", "--work", "{work}"], "pack_damaged: .*SHA256SUMS is missing"),
+        (["vae", "--work", "{file}/work"], "unwritable_folder: .* cannot be written to"),
+    ],
+)
+def test_training_command_stops_with_a_code_before_any_time_is_spent(
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pixart_edge_training.command import main
+
+    (tmp_path / "file").write_text("")
+    names = {"none": tmp_path / "none", "work": tmp_path / "work", "file": tmp_path / "file"}
+    with pytest.raises(SystemExit) as stopped:
+        main([argument.format(**names) for argument in arguments] + ["--processes", "1", "--steps", "1"])
+    assert stopped.value.code == 2
+    assert re.search(message, capsys.readouterr().err)

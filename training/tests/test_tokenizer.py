@@ -90,3 +90,12 @@ def test_vocabulary_lists_every_word_in_the_order_of_ids() -> None:
     assert [style["id"] for style in document["styles"]] == ["3d", "flat", "cartoon"]
     assert "light blue" not in [colour["id"] for colour in document["colours"]]
     assert next(b for b in document["backdrops"] if b["id"] == "plain")["colours"][0] == "red"
+
+
+def test_vocabulary_of_the_full_mixture_adds_to_that_of_single() -> None:
+    catalogue = parse_catalogue(catalogue_document(), "0" * 64)
+    single, full = vocabulary(catalogue), vocabulary(catalogue, "full")
+    assert full["styles"][:3] == single["styles"]
+    assert full["backdrops"][: len(single["backdrops"])] == single["backdrops"]
+    assert {"counts", "moods", "relations", "accessories"} == set(full) - set(single)
+    assert {"id": "desert"}.items() <= full["backdrops"][-16].items()

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -7,6 +7,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import type { Concept } from '../../../training/sprites/concepts.ts';
 import type { AcceptedPackage } from '../../../training/sprites/licences.ts';
 import {
+  assertWritable,
   buildPack,
   type DrawnConcept,
   recolouring,
@@ -48,7 +49,8 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 describe('renderSprite()', () => {
   it('renderSprite() centres the drawing with its longest side at 148 of 160 pixels', async () => {
-    const { webp } = await renderSprite(BLUE_BAR, 'bar');
+    const { webp, extent } = await renderSprite(BLUE_BAR, 'bar');
+    expect(extent).toEqual({ width: 74, height: 148 });
     const { data, info } = await sharp(webp).trim().raw().toBuffer({ resolveWithObject: true });
     expect(info.height).toBe(148);
     expect(info.width).toBe(74);
@@ -129,6 +131,21 @@ describe('buildPack()', () => {
   it('buildPack() credits every set it used', async () => {
     const files = buildPack([await drawn()], {}, new Map());
     expect(files['ATTRIBUTION.md'].toString()).toContain('| drawings 1.0.0 | Somebody | MIT |');
+  });
+});
+
+describe('assertWritable()', () => {
+  it('assertWritable() refuses a folder below a file, naming it', () => {
+    const file = join(folder, 'file');
+    writeFileSync(file, '');
+    expect(() => assertWritable(join(file, 'sprites'))).toThrow(
+      expect.objectContaining({ code: 'output', exitStatus: 7 }),
+    );
+  });
+
+  it('assertWritable() makes a missing folder', () => {
+    assertWritable(join(folder, 'made', 'here'));
+    expect(() => writeFileSync(join(folder, 'made', 'here', 'file'), '')).not.toThrow();
   });
 });
 
