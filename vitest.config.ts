@@ -23,6 +23,7 @@ export default defineConfig({
       project('gpu-fn', ['tests/gpu-fn/**/*.test.ts']),
       project('edge', ['tests/edge/**/*.test.ts']),
       project('clients', ['tests/clients/**/*.test.ts']),
+      project('promises', ['tests/promises/**/*.test.ts'], { fileParallelism: false }),
       project('e2e', ['tests/e2e/**/*.test.ts'], { fileParallelism: false }),
       project('page', ['tests/page/**/*.test.ts'], { fileParallelism: false }),
     ],

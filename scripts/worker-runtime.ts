@@ -19,6 +19,8 @@ export interface WorkerOptions {
   readonly bindings: Readonly<Record<string, string>>;
   /** Folder for pictures, jobs and keys; absent: everything is forgotten at the end. */
   readonly stateDir?: string | undefined;
+  /** Isolates that share the Durable Objects and the bucket, each with a socket of its own. Default 1. */
+  readonly isolates?: number | undefined;
   /** Gets each line that the Worker logs. Absent: it goes to standard output. */
   readonly onLog?: ((line: string) => void) | undefined;
 }
@@ -26,12 +28,15 @@ export interface WorkerOptions {
 export interface RunningWorker {
   /** Origin, without a slash at the end. */
   readonly url: string;
+  /** Origin of each isolate; the first is `url`. */
+  readonly urls: readonly string[];
   readonly miniflare: Miniflare;
   /** Deletes the oldest pictures and index entries until the rest take at most so many bytes. */
   readonly prunePictures: (bytesMax: number) => Promise<{ deleted: number; bytes: number }>;
   readonly dispose: () => Promise<void>;
 }
 
+const MAIN = 'pixart-edge';
 const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 
 /**
@@ -44,15 +49,26 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
     await loadRuntime();
 
   const { host = '127.0.0.1', port = 0, gpuUrl, stateDir, onLog = printLine } = options;
+  const { isolates = 1 } = options;
   if (stateDir !== undefined) await mkdir(stateDir, { recursive: true });
   const assets = path.join(ROOT, 'edge/public');
   await mkdir(assets, { recursive: true });
   const { workerOptions, externalWorkers } = unstable_getMiniflareWorkerOptions(
     path.join(ROOT, 'wrangler.toml'),
   );
-  const shared = workerOptions as { bindings?: Record<string, string> };
+  const shared = workerOptions as {
+    bindings?: Record<string, string>;
+    durableObjects?: Record<string, object>;
+  };
   // The Worker's own socket: Miniflare's entry Worker in front of it would cost half the requests a second.
   const socket = { host, port };
+  const worker = {
+    ...shared,
+    name: MAIN,
+    bindings: { ...shared.bindings, ...options.bindings, GPU_URL: gpuUrl },
+    unsafeDirectSockets: [socket],
+  };
+  const modules = [{ type: 'ESModule', path: 'index.js', contents: await bundleWorker() }];
   const miniflare = new Miniflare(
     convertV4MiniflareOptions({
       host: '127.0.0.1',
@@ -62,22 +78,20 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
       handleStructuredLogs: ({ message }: WorkerdStructuredLog) => onLog(message),
       ...(stateDir !== undefined && { resourcePersistencePath: stateDir }),
       workers: [
-        {
-          ...shared,
-          name: 'pixart-edge',
-          modules: [{ type: 'ESModule', path: 'index.js', contents: await bundleWorker() }],
-          bindings: { ...shared.bindings, ...options.bindings, GPU_URL: gpuUrl },
-          unsafeDirectSockets: [socket],
-        },
+        ...Array.from({ length: isolates }, (_, i) => (i === 0 ? worker : toTwin(worker, i))).map(
+          (it) => ({ ...it, modules }),
+        ),
         ...externalWorkers,
       ],
     } as Parameters<typeof convertV4MiniflareOptions>[0]),
   );
   try {
     await miniflare.ready;
-    const direct = await miniflare.unsafeGetDirectURL('pixart-edge');
+    const names = Array.from({ length: isolates }, (_, i) => nameOf(i));
+    const direct = await Promise.all(names.map((name) => miniflare.unsafeGetDirectURL(name)));
     return {
-      url: direct.origin,
+      url: direct[0]!.origin,
+      urls: direct.map(({ origin }) => origin),
       miniflare,
       prunePictures: (bytesMax) => prunePictures(miniflare, bytesMax),
       dispose: () => miniflare.dispose(),
@@ -86,6 +100,24 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
     await miniflare.dispose();
     throw error;
   }
+}
+
+/** Another isolate of the same Worker: its objects are those of the first. */
+function toTwin<T extends { durableObjects?: Record<string, object> }>(worker: T, i: number) {
+  const objects = Object.entries(worker.durableObjects ?? {}).map(([binding, object]) => [
+    binding,
+    { ...object, scriptName: MAIN },
+  ]);
+  return {
+    ...worker,
+    name: nameOf(i),
+    durableObjects: Object.fromEntries(objects),
+    unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }],
+  };
+}
+
+function nameOf(i: number): string {
+  return i === 0 ? MAIN : `${MAIN}-${i + 1}`;
 }
 
 /** Loads what runs the Worker: a second of work that can be done while something else is awaited. */

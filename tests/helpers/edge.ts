@@ -28,12 +28,14 @@ export async function startEdge({
   rate = 100_000,
   burst = 10_000,
   scopes = ['generate', 'read'],
+  isolates = 1,
 }: {
   bindings?: Record<string, string>;
   stateDir?: string;
   rate?: number;
   burst?: number;
   scopes?: readonly string[];
+  isolates?: number;
 } = {}): Promise<RunningEdge> {
   const upstream = await startUpstream({ signingKey: SIGNING_KEY });
   const { key, id, sha256 } = await createApiKey();
@@ -43,6 +45,7 @@ export async function startEdge({
   const worker = await startWorker({
     gpuUrl: upstream.url,
     stateDir,
+    isolates,
     onLog: (line) => log.push(parseLine(line)),
     bindings: {
       MODELS: JSON.stringify([MODEL]),
