@@ -1,9 +1,19 @@
 /** The table of samplers by the name they have in `ModelInfo.samplers`. */
+import { createDdimScheduler } from './ddim.ts';
+import { createDdpmScheduler } from './ddpm.ts';
+import { createDpmSolverScheduler } from './dpm-solver.ts';
+import { createIddpmScheduler } from './iddpm.ts';
 import { createLcmScheduler } from './lcm.ts';
+import { createSaSolverScheduler } from './sa-solver.ts';
 import { type Scheduler, SchedulerError } from './scheduler.ts';
 
 const FACTORIES: Readonly<Record<string, (config: unknown) => Scheduler>> = {
   lcm: createLcmScheduler,
+  'dpm-solver++': createDpmSolverScheduler,
+  'sa-solver': (config) => createSaSolverScheduler(config),
+  ddim: (config) => createDdimScheduler(config),
+  ddpm: createDdpmScheduler,
+  iddpm: createIddpmScheduler,
 };
 
 /**

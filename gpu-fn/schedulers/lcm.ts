@@ -9,15 +9,14 @@
  */
 import * as z from 'zod';
 import { createNoiseSchedule } from './noise-schedule.ts';
+import { addNoise, clipTo, predictImage, rates, timestepOf } from './prediction.ts';
 import { type Scheduler, SchedulerError, type StepArgs, type StepResult } from './scheduler.ts';
-import { type PredictionType, parseConfig, schedulerConfig } from './scheduler-config.ts';
+import { clippingConfig, parseConfig, schedulerConfig } from './scheduler-config.ts';
 
 const lcmConfig = schedulerConfig.extend({
   original_inference_steps: z.int().min(1).default(50),
   timestep_scaling: z.number().gt(0).default(10),
-  clip_sample: z.boolean().default(false),
-  clip_sample_range: z.number().gt(0).default(1),
-  thresholding: z.literal(false).default(false), // for pixel-space models only
+  ...clippingConfig,
 });
 type LcmConfig = z.infer<typeof lcmConfig>;
 
@@ -33,28 +32,38 @@ export function createLcmScheduler(config: unknown): Scheduler {
   const parsed = parseConfig(lcmConfig, config);
   const { alphasCumprod } = createNoiseSchedule(parsed);
   return {
-    schedule(numInferenceSteps) {
-      const timesteps = lcmTimesteps(parsed, numInferenceSteps);
+    readsVariance: false,
+    schedule(numInferenceSteps, { strength = 1 } = {}) {
+      const timesteps = lcmTimesteps(parsed, numInferenceSteps, strength);
       return {
         timesteps,
         initNoiseSigma: 1,
         step: (args) => lcmStep(args, { config: parsed, alphasCumprod, timesteps }),
+        addNoise: (args) => addNoise(args, { alphasCumprod, timesteps }),
       };
     },
   };
 }
 
-/** Evenly spaced picks from the 50 timesteps that the distillation trained on. */
-function lcmTimesteps(config: LcmConfig, count: number): number[] {
-  const originCount = config.original_inference_steps;
-  if (!Number.isInteger(count) || count < 1 || count > originCount) {
+/**
+ * Evenly spaced picks from the 50 timesteps that the distillation trained on.
+ *
+ * With a strength below 1 they are picked from the lower ones, so that a run from a picture takes as many steps; from
+ * fewer than `count` all are taken, where the reference refuses.
+ */
+function lcmTimesteps(config: LcmConfig, count: number, strength: number): number[] {
+  const trainedCount = config.original_inference_steps;
+  if (!Number.isInteger(count) || count < 1 || count > trainedCount) {
     throw new SchedulerError(
-      `num_inference_steps ${count} is not an integer from 1 to ${originCount}`,
+      `num_inference_steps ${count} is not an integer from 1 to ${trainedCount}`,
     );
   }
-  const stride = Math.floor(config.num_train_timesteps / originCount);
-  return Array.from({ length: count }, (_, i) => {
-    const skipped = Math.floor((i * originCount) / count);
+  if (strength === 0) return [];
+  const stride = Math.floor(config.num_train_timesteps / trainedCount);
+  const originCount = Math.max(Math.trunc(trainedCount * strength), 1);
+  const length = Math.min(count, originCount);
+  return Array.from({ length }, (_, i) => {
+    const skipped = Math.floor((i * originCount) / length);
     return (originCount - skipped) * stride - 1;
   });
 }
@@ -66,40 +75,21 @@ interface LcmRun {
 }
 
 function lcmStep(args: StepArgs, { config, alphasCumprod, timesteps }: LcmRun): StepResult {
-  const { stepIndex, noisePred, sample, random } = args;
-  if (noisePred.length !== sample.length) {
-    throw new SchedulerError(`noisePred has ${noisePred.length} values, sample ${sample.length}`);
-  }
-  const timestep = timesteps[stepIndex];
-  if (timestep === undefined) {
-    throw new SchedulerError(`step ${stepIndex} is not one of ${timesteps.length}`);
-  }
-  const { signal, noise } = rates(alphasCumprod[timestep]!);
+  const { stepIndex, sample, random } = args;
+  const timestep = timestepOf(args, timesteps);
+  const image = predictImage(config.prediction_type, args, rates(alphasCumprod[timestep]!));
+  const clipped = clipTo(image, config);
   const { cSkip, cOut } = boundaryScalings(timestep, config.timestep_scaling);
-  const predict = predictors[config.prediction_type];
-  const limit = config.clip_sample ? config.clip_sample_range : Number.POSITIVE_INFINITY;
-  const denoised = sample.map((x, i) => {
-    const image = predict({ x, output: noisePred[i]!, signal, noise });
-    const clipped = Math.min(Math.max(image, -limit), limit);
-    return fround(cOut * clipped) + fround(cSkip * x);
-  });
+  const denoised = sample.map((x, i) => fround(cOut * clipped[i]!) + fround(cSkip * x));
   const nextTimestep = timesteps[stepIndex + 1];
   if (nextTimestep === undefined) return { prevSample: denoised, denoised };
 
   const next = rates(alphasCumprod[nextTimestep]!);
   const fresh = random.normal(sample.length);
   const prevSample = denoised.map(
-    (image, i) => fround(next.signal * image) + fround(next.noise * fresh[i]!),
+    (value, i) => fround(next.signal * value) + fround(next.noise * fresh[i]!),
   );
   return { prevSample, denoised };
-}
-
-/** √ᾱ and √(1 − ᾱ): how much image and how much noise the latents hold. */
-function rates(alphaCumprod: number): { signal: number; noise: number } {
-  return {
-    signal: fround(Math.sqrt(alphaCumprod)),
-    noise: fround(Math.sqrt(fround(1 - alphaCumprod))),
-  };
 }
 
 /** c_skip and c_out: at timestep 0 the prediction is the sample itself. */
@@ -109,17 +99,3 @@ function boundaryScalings(timestep: number, scaling: number): { cSkip: number; c
   const total = fround(fround(scaled ** 2) + variance);
   return { cSkip: fround(variance / total), cOut: fround(scaled / fround(Math.sqrt(total))) };
 }
-
-interface PredictorArgs {
-  readonly x: number;
-  readonly output: number;
-  readonly signal: number;
-  readonly noise: number;
-}
-
-const predictors: Record<PredictionType, (args: PredictorArgs) => number> = {
-  epsilon: ({ x, output, signal, noise }) => fround(fround(x - fround(noise * output)) / signal),
-  v_prediction: ({ x, output, signal, noise }) =>
-    fround(fround(signal * x) - fround(noise * output)),
-  sample: ({ output }) => output,
-};

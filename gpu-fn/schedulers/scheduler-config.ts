@@ -25,8 +25,15 @@ export const schedulerConfig = z.looseObject({
   trained_betas: z.array(beta).nullable().default(null),
   rescale_betas_zero_snr: z.literal(false).default(false),
   prediction_type: z.enum(PREDICTION_TYPES).default('epsilon'),
+  thresholding: z.literal(false).default(false), // for pixel-space models only
 });
 export type SchedulerConfig = z.infer<typeof schedulerConfig>;
+
+/** Keys of the samplers that may clip the image they predict; latents are not bounded, so absent means no. */
+export const clippingConfig = {
+  clip_sample: z.boolean().default(false),
+  clip_sample_range: z.number().gt(0).default(1),
+} as const;
 
 /** @throws {SchedulerError} naming the first key that is wrong */
 export function parseSchedulerConfig(value: unknown): SchedulerConfig {

@@ -11,6 +11,7 @@ describe('parseSchedulerConfig()', () => {
       beta_schedule: 'linear',
       trained_betas: null,
       rescale_betas_zero_snr: false,
+      thresholding: false,
       prediction_type: 'epsilon',
       solver_order: 2,
       lambda_min_clipped: null,
