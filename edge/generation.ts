@@ -6,6 +6,7 @@
 import { ServiceError } from '#shared/errors.ts';
 import { PIXELS_MAX, SEED_MAX } from '#shared/limits.ts';
 import { normalizePrompt } from '#shared/prompt.ts';
+import { parsePromptFlags } from '#shared/prompt-flags.ts';
 import {
   deriveSeed,
   type Generation,
@@ -16,12 +17,14 @@ import type { ImageFormat } from '#shared/schemas/fields.ts';
 import {
   type GenerateRequest,
   generateRequest,
+  OPENAI_STYLES,
   parseSize,
   type Quality,
   type Visibility,
 } from '#shared/schemas/generate.ts';
 import type { ModelInfo, SamplerInfo } from '#shared/schemas/model.ts';
 import type { Warning } from '#shared/schemas/problem.ts';
+import { type Size, sizeOfFlags } from '#shared/sizes.ts';
 import type { Config } from './config.ts';
 import type { JobSpec } from './job-protocol.ts';
 
@@ -83,13 +86,14 @@ export function planGeneration(request: GenerateRequest, options: PlanOptions): 
   const warnings: Warning[] = [];
   if (unknownNames.length > 0) warnings.push(unknownParameters(unknownNames));
   const model = chooseModel(request.model ?? undefined, config, warnings);
-  const scheduler = model.default_sampler;
-  const sampler = model.samplers[scheduler]!;
+  const { scheduler, sampler } = chooseSampler(request, model);
   const steps = chooseSteps(request, scheduler, sampler);
   const guidance = chooseGuidance(request, model);
-  const [width, height] = chooseSize(request, model);
+  const { text, flagSize } = readFlags(request.prompt, model, warnings);
+  const [width, height] = chooseSize(request, model, flagSize);
+  const style = chooseStyle(request, model);
   const format = request.output_format === 'jpg' ? 'jpeg' : (request.output_format ?? 'png');
-  const prompt = normalizePrompt(request.prompt);
+  const prompt = normalizePrompt(text);
   const negativePrompt = normalizePrompt(request.negative_prompt ?? '');
   if (negativePrompt !== '' && guidance === 0) {
     warnings.push({
@@ -125,7 +129,8 @@ export function planGeneration(request: GenerateRequest, options: PlanOptions): 
       output_format: format,
       output_quality: chooseFileQuality(request, format),
       background: chooseBackground(request, model, format, prompt),
-      metadata: 'minimal',
+      metadata: request.metadata ?? 'minimal',
+      ...(style !== undefined && { style }),
       partition: partitionOf(visibility, { account, keyId }),
     },
     owner: visibility === 'private' ? account : undefined,
@@ -171,6 +176,8 @@ export function toPredictionInput(plan: GenerationPlan, { generation }: Picture)
     output_quality: generation.output_quality,
     size_policy: plan.sizePolicy,
     background: generation.background,
+    ...(generation.style !== undefined && { style: generation.style }),
+    ...(generation.metadata !== 'minimal' && { metadata: generation.metadata }),
   };
 }
 
@@ -217,6 +224,47 @@ function partitionOf(
     default:
       return visibility satisfies never;
   }
+}
+
+function chooseSampler(
+  request: GenerateRequest,
+  model: ModelInfo,
+): { scheduler: string; sampler: SamplerInfo } {
+  const scheduler = request.scheduler ?? model.default_sampler;
+  const sampler = Object.hasOwn(model.samplers, scheduler) ? model.samplers[scheduler] : undefined;
+  if (sampler !== undefined) return { scheduler, sampler };
+  const names = Object.keys(model.samplers).join(', ');
+  throw invalid(
+    'scheduler',
+    `scheduler must be one of ${names} with ${model.id}, not ${scheduler}.`,
+  );
+}
+
+/** OpenAI's two words are accepted without effect; others are templates that the model lists. */
+function chooseStyle({ style }: GenerateRequest, model: ModelInfo): string | undefined {
+  if (style == null || OPENAI_STYLES.some((word) => word === style)) return undefined;
+  if (model.styles?.includes(style)) return style;
+  const names = model.styles?.join(', ') ?? '';
+  const rule = names === '' ? `${model.id} has no styles` : `${model.id} has ${names}`;
+  throw invalid('style', `style ${style} cannot be used: ${rule}.`);
+}
+
+/** What the prompt is without the flags at its end, and the size that they ask for. */
+function readFlags(
+  prompt: string,
+  model: ModelInfo,
+  warnings: Warning[],
+): { text: string; flagSize: Size | undefined } {
+  const { prompt: text, fault, droppedText, ...flags } = parsePromptFlags(prompt);
+  if (fault !== undefined) throw invalid('prompt', `prompt: ${fault}.`);
+  if (text.trim() === '') {
+    throw new ServiceError('prompt_empty', { param: 'prompt', detail: 'prompt holds only flags.' });
+  }
+  if (droppedText !== '') {
+    const message = `The prompt ends at its first flag; this part was not used: "${droppedText}".`;
+    warnings.push({ code: 'prompt_truncated', message, param: 'prompt' });
+  }
+  return { text, flagSize: sizeOfFlags(flags, model) };
 }
 
 function chooseSteps(
@@ -266,7 +314,12 @@ function chooseGuidance(request: GenerateRequest, model: ModelInfo): number {
   return Math.round(scale * 100);
 }
 
-function chooseSize(request: GenerateRequest, model: ModelInfo): readonly [number, number] {
+/** Members of the request, then flags in the prompt, then the native size. */
+function chooseSize(
+  request: GenerateRequest,
+  model: ModelInfo,
+  flagSize: Size | undefined,
+): readonly [number, number] {
   const named = parseSize(request.size ?? 'auto');
   const { width, height } = request;
   if (((width ?? undefined) === undefined) !== ((height ?? undefined) === undefined)) {
@@ -286,7 +339,7 @@ function chooseSize(request: GenerateRequest, model: ModelInfo): readonly [numbe
       `size ${named.join('x')} contradicts width and height ${sides.join('x')}.`,
     );
   }
-  const size = named ?? sides ?? model.native_size;
+  const size = named ?? sides ?? flagSize ?? model.native_size;
   const param = named === undefined ? 'width' : 'size';
   const pixels = size[0] * size[1];
   if (pixels > PIXELS_MAX) {

@@ -31,7 +31,9 @@ export interface UnseededGeneration {
   readonly output_quality: number;
   readonly background: 'opaque' | 'transparent';
   /** What is written into the file. */
-  readonly metadata: 'minimal';
+  readonly metadata: 'minimal' | 'full';
+  /** Name of a prompt template; absent where there is none. */
+  readonly style?: string;
   /** Who shares it: `public` or `account:{id}`. */
   readonly partition: string;
 }
@@ -75,6 +77,7 @@ function keyed(generation: UnseededGeneration): UnseededGeneration & { pipeline:
     output_quality: generation.output_quality,
     background: generation.background,
     metadata: generation.metadata,
+    ...(generation.style !== undefined && { style: generation.style }),
     partition: generation.partition,
   };
 }

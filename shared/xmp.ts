@@ -1,8 +1,8 @@
 /**
  * The mark that says "made by a generative model", as an XMP packet.
  *
- * Its bytes depend on the model alone: no date, no prompt, no service version, so that the same request
- * gives the same file.
+ * Its bytes depend on the model alone, and on the request's parameters where the caller wants them in: no date, no
+ * service version, so that the same request gives the same file.
  *
  * @see https://www.iptc.org/std/photometadata/specification/IPTC-PhotoMetadata (2025.1)
  */
@@ -22,8 +22,11 @@ export const CREATOR_TOOL = 'pixart-edge';
 /** A JPEG APP1 segment holds no more. */
 export const XMP_BYTES_MAX = 65_502;
 
-/** @throws {RangeError} when the packet would not fit into a JPEG segment */
-export function buildXmp(source: XmpSource): string {
+/**
+ * @param parameters  what the picture was made from, if that is to be in it
+ * @throws {RangeError} when the packet would not fit into a JPEG segment
+ */
+export function buildXmp(source: XmpSource, parameters?: string): string {
   const packet = [
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>',
     '<x:xmpmeta xmlns:x="adobe:ns:meta/">',
@@ -34,6 +37,11 @@ export function buildXmp(source: XmpSource): string {
     `<Iptc4xmpExt:DigitalSourceType>${DIGITAL_SOURCE_TYPE}</Iptc4xmpExt:DigitalSourceType>`,
     `<Iptc4xmpExt:AISystemUsed>${escapeXml(source.id)}</Iptc4xmpExt:AISystemUsed>`,
     `<Iptc4xmpExt:AISystemVersionUsed>${escapeXml(source.revision)}</Iptc4xmpExt:AISystemVersionUsed>`,
+    ...(parameters === undefined
+      ? []
+      : [
+          `<Iptc4xmpExt:AIPromptInformation>${escapeXml(parameters)}</Iptc4xmpExt:AIPromptInformation>`,
+        ]),
     `<xmp:CreatorTool>${CREATOR_TOOL}</xmp:CreatorTool>`,
     '</rdf:Description></rdf:RDF></x:xmpmeta>',
     '<?xpacket end="r"?>',
@@ -53,10 +61,10 @@ const ENTITIES: Readonly<Record<string, string>> = {
   "'": '&apos;',
 };
 
-/** XML text without control characters and lone surrogates, which XML 1.0 cannot hold. */
+/** XML text without control characters but line feeds, and lone surrogates, which XML 1.0 cannot hold. */
 function escapeXml(text: string): string {
   return text
     .toWellFormed()
-    .replace(/[\p{Cc}\ufffe\uffff]/gu, '')
+    .replace(/[^\P{Cc}\n]|[\ufffe\uffff]/gu, '')
     .replace(/[&<>"']/g, (character) => ENTITIES[character] ?? '');
 }

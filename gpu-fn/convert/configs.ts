@@ -8,6 +8,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import * as z from 'zod';
+import { STYLE_NAMES } from '#shared/styles.ts';
 import { CheckpointError } from '../safetensors/errors.ts';
 
 const count = z
@@ -142,6 +143,8 @@ export const edgeConfigSchema = z.object({
   guidance: z.object({ min: z.number(), max: z.number(), default: z.number() }).optional(),
   latent_rgb_factors: z.array(z.tuple([z.number(), z.number(), z.number()])).optional(),
   latent_rgb_bias: z.tuple([z.number(), z.number(), z.number()]).optional(),
+  /** names of the styles of `shared/styles.ts` that the model knows */
+  styles: z.array(z.enum(STYLE_NAMES)).optional(),
   vocabulary: z.record(z.string(), z.array(z.string())).optional(),
 });
 export type EdgeConfig = z.infer<typeof edgeConfigSchema>;

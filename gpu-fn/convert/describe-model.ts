@@ -1,5 +1,6 @@
 /** What a bundle's manifest says about the model, from the checkpoint's configurations. */
 import { type Capability, modelInfo } from '#shared/schemas/model.ts';
+import { STYLE_NAMES } from '#shared/styles.ts';
 import {
   BUNDLE_FORMAT,
   type BundlePrecision,
@@ -23,19 +24,32 @@ type Written = Pick<Manifest, 'files' | 'graphs' | 'tokenizer'>;
 
 const UNSET = '0'.repeat(64);
 
-/** By the scheduler class of the checkpoint; `pixart-edge.json` can say otherwise. */
-const SAMPLERS: Readonly<
-  Record<string, { samplers: Samplers; guidance: Manifest['info']['guidance'] }>
-> = {
-  LCMScheduler: {
-    samplers: { lcm: { steps: { min: 1, max: 8, default: 4 } } },
-    guidance: { min: 0, max: 0, default: 0 },
-  },
-  DPMSolverMultistepScheduler: {
-    samplers: { 'dpm-solver': { steps: { min: 1, max: 100, default: 20 } } },
-    guidance: { min: 0, max: 20, default: 4.5 },
-  },
+/** A diffusion model can be sampled in every way; the numbers of steps are those of PixArt's demos and pipelines. */
+const DIFFUSION_SAMPLERS: Samplers = {
+  'dpm-solver++': sampler({ min: 1, low: 10, usual: 20, high: 40 }),
+  'sa-solver': sampler({ min: 1, low: 15, usual: 25, high: 40 }),
+  ddim: sampler({ min: 1, low: 20, usual: 50, high: 100 }),
+  ddpm: sampler({ min: 1, low: 50, usual: 100, high: 100 }),
 };
+/** Only with a learned variance, which it samples from. */
+const LEARNED_VARIANCE_SAMPLERS: Samplers = {
+  iddpm: sampler({ min: 2, low: 50, usual: 100, high: 100 }),
+};
+const DIFFUSION_GUIDANCE = { min: 0, max: 20, default: 4.5 } as const;
+
+/** The default sampler by the scheduler class of the checkpoint; `pixart-edge.json` can say otherwise. */
+const SCHEDULER_CLASSES: Readonly<Record<string, string>> = {
+  LCMScheduler: 'lcm',
+  DPMSolverMultistepScheduler: 'dpm-solver++',
+  SASolverScheduler: 'sa-solver',
+  DDIMScheduler: 'ddim',
+  DDPMScheduler: 'ddpm',
+};
+
+function sampler(steps: { min: number; low: number; usual: number; high: number }) {
+  const { min, low, usual, high } = steps;
+  return { steps: { min, max: 100, default: usual }, quality: { low, medium: usual, high } };
+}
 
 /** Latent sides of the published models, which come with a table of aspect-ratio bins. */
 const BINNED_SAMPLE_SIZES: readonly number[] = [32, 64, 128];
@@ -66,7 +80,7 @@ export function describeModel(
     clean_caption: cleanCaption,
     ...sizes(checkpoint, scaleFactor),
     ...samplers(checkpoint),
-    capabilities: capabilities(checkpoint),
+    ...abilities(checkpoint, written),
     vocabulary: edge.vocabulary,
   });
   if (!info.success) {
@@ -122,28 +136,48 @@ function sizes({ edge, transformer }: Checkpoint, scaleFactor: number) {
   return { native_size: native, sizes: edge.sizes ?? (binned ? 'bins' : [native]) };
 }
 
-function samplers({ edge, scheduler }: Checkpoint) {
-  const known = SAMPLERS[scheduler._class_name];
-  const all = edge.samplers ?? known?.samplers;
-  if (all === undefined) {
+function samplers({ edge, scheduler, transformer }: Checkpoint) {
+  const usual = Object.hasOwn(SCHEDULER_CLASSES, scheduler._class_name)
+    ? SCHEDULER_CLASSES[scheduler._class_name]
+    : undefined;
+  if (usual === undefined && edge.samplers === undefined) {
     throw new CheckpointError(
-      `scheduler_config.json: _class_name ${scheduler._class_name} is not one of ${Object.keys(SAMPLERS).join(', ')}`,
+      `scheduler_config.json: _class_name ${scheduler._class_name} is not one of ${Object.keys(SCHEDULER_CLASSES).join(', ')}`,
     );
   }
+  // Distilled models have guidance inside and know only the steps they were taught.
+  if (usual === 'lcm') {
+    const all = edge.samplers ?? { lcm: { steps: { min: 1, max: 8, default: 4 } } };
+    return {
+      samplers: all,
+      default_sampler: edge.default_sampler ?? Object.keys(all)[0],
+      guidance: edge.guidance ?? { min: 0, max: 0, default: 0 },
+    };
+  }
+  const { in_channels: latents, out_channels: outputs } = transformer.config;
+  const all = edge.samplers ?? {
+    ...DIFFUSION_SAMPLERS,
+    ...(outputs > latents && LEARNED_VARIANCE_SAMPLERS),
+  };
   return {
     samplers: all,
-    default_sampler: edge.default_sampler ?? Object.keys(all)[0],
-    guidance: edge.guidance ?? known?.guidance ?? { min: 0, max: 20, default: 4.5 },
+    default_sampler:
+      edge.default_sampler ??
+      (usual !== undefined && Object.hasOwn(all, usual) ? usual : Object.keys(all)[0]),
+    guidance: edge.guidance ?? DIFFUSION_GUIDANCE,
   };
 }
 
-function capabilities({ vae, control, edgeDetector }: Checkpoint): Capability[] {
-  const fromPicture: Capability[] = vae.weights.hasPrefix('encoder.') ? ['image', 'mask'] : [];
+/** What the model takes beside a prompt; the styles of PixArt's demo unless it has words of its own. */
+function abilities({ edge, control, edgeDetector }: Checkpoint, { graphs }: Written) {
+  const styles = edge.styles ?? (edge.vocabulary === undefined ? STYLE_NAMES : []);
+  const fromPicture: Capability[] = graphs.vae_encoder ? ['image', 'mask'] : [];
   const fromEdges: Capability[] =
-    control !== undefined && edgeDetector !== undefined && fromPicture.length > 0
-      ? ['control']
-      : [];
-  return [...fromPicture, ...fromEdges, 'lora'];
+    control !== undefined && edgeDetector !== undefined && graphs.vae_encoder ? ['control'] : [];
+  return {
+    capabilities: [...fromPicture, ...fromEdges, 'lora'] satisfies Capability[],
+    ...(styles.length > 0 && { styles }),
+  };
 }
 
 function preview({ edge, transformer }: Checkpoint): Pick<Manifest, 'preview'> {

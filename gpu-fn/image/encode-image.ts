@@ -4,7 +4,8 @@
  * The same pixels and options give the same bytes: no date, no random chunk, one fixed set of encoder
  * options.
  */
-import sharp from 'sharp';
+import sharp, { type Sharp } from 'sharp';
+import type { MetadataPolicy } from '#shared/schemas/prediction-input.ts';
 import { buildXmp, type XmpSource } from '#shared/xmp.ts';
 import type { ImageFormat, Pixels } from '../pipeline/components.ts';
 import { insertPngXmp } from './png-itxt.ts';
@@ -14,6 +15,10 @@ export interface EncodeImageOptions {
   /** 1–100; PNG has no loss and ignores it */
   readonly quality: number;
   readonly info: XmpSource;
+  /** `minimal` (default) writes the mark, `full` also the parameters, `none` nothing */
+  readonly metadata?: MetadataPolicy;
+  /** what the picture was made from, in words */
+  readonly parameters?: string;
 }
 
 /** What shows through where JPEG cannot hold transparency. */
@@ -24,7 +29,7 @@ const JPEG_BACKDROP = '#ffffff';
  */
 export async function encodeImage(
   image: Pixels,
-  { format, quality, info }: EncodeImageOptions,
+  { format, quality, info, metadata = 'minimal', parameters }: EncodeImageOptions,
 ): Promise<Uint8Array> {
   const { data, width, height, channels } = image;
   if (data.length !== width * height * channels) {
@@ -33,22 +38,21 @@ export async function encodeImage(
   if (!Number.isInteger(quality) || quality < 1 || quality > 100) {
     throw new RangeError(`quality ${quality} is not an integer from 1 to 100`);
   }
-  const xmp = buildXmp(info);
+  const xmp =
+    metadata === 'none' ? undefined : buildXmp(info, metadata === 'full' ? parameters : undefined);
+  const mark = (encoder: Sharp) => (xmp === undefined ? encoder : encoder.withXmp(xmp));
   const source = sharp(data, { raw: { width, height, channels } });
   switch (format) {
-    case 'png':
-      return insertPngXmp(await source.png({ compressionLevel: 9 }).toBuffer(), xmp);
+    case 'png': {
+      const png = await source.png({ compressionLevel: 9 }).toBuffer();
+      return xmp === undefined ? png : insertPngXmp(png, xmp);
+    }
     case 'jpeg':
-      return source
-        .flatten({ background: JPEG_BACKDROP })
-        .jpeg({ quality, chromaSubsampling: '4:4:4' }) // sharp colour edges are the rule here
-        .withXmp(xmp)
-        .toBuffer();
+      return mark(
+        source.flatten({ background: JPEG_BACKDROP }).jpeg({ quality, chromaSubsampling: '4:4:4' }), // sharp colour edges are the rule here
+      ).toBuffer();
     case 'webp':
-      return source
-        .webp({ quality, alphaQuality: 100, smartSubsample: true })
-        .withXmp(xmp)
-        .toBuffer();
+      return mark(source.webp({ quality, alphaQuality: 100, smartSubsample: true })).toBuffer();
     default:
       return format satisfies never;
   }

@@ -1,12 +1,20 @@
-/** The three networks of a bundle, opened together and released together. */
+/** The networks of a bundle, opened together and released together. */
 import { AdapterStore } from '../adapters/adapter-store.ts';
 import type { ControlNetwork, TextEncoder } from '../pipeline/components.ts';
+import { Recent } from '../recent.ts';
 import type { Bundle } from '../runtime/bundle.ts';
 import { Adaptations } from './adaptations.ts';
 import { EdgeControl } from './edge-control.ts';
-import { OnnxPixArtTransformer } from './pixart-transformer.ts';
+import { OnnxPixArtTransformer, type PixArtPrompt } from './pixart-transformer.ts';
 import { T5Encoder } from './t5-encoder.ts';
 import { OnnxVaeDecoder } from './vae-decoder.ts';
+import { OnnxVaeEncoder } from './vae-encoder.ts';
+
+/**
+ * Texts whose keys and values are kept: the empty negative prompt is computed once, and so is the prompt of the pictures
+ * of one request. One of XL with 120 tokens is 31 MB.
+ */
+const TEXTS_MAX = 4;
 
 export interface Models extends AsyncDisposable {
   readonly textEncoder: TextEncoder;
@@ -14,6 +22,8 @@ export interface Models extends AsyncDisposable {
   readonly vaeDecoder: OnnxVaeDecoder;
   /** absent: the model follows no edges */
   readonly controlNetwork?: ControlNetwork;
+  /** for models that start from pictures */
+  readonly vaeEncoder?: OnnxVaeEncoder;
   /** Releases every session; the models must not be used afterwards. */
   dispose(): Promise<void>;
 }
@@ -41,18 +51,28 @@ export async function createModels(
     ? stack.use(new EdgeControl(bundle, options))
     : undefined;
   const adaptations = new Adaptations(new AdapterStore({ bundle, folder: adapters }));
+  const vaeEncoder = bundle.hasGraph('vae_encoder')
+    ? stack.use(await OnnxVaeEncoder.load(bundle, options))
+    : undefined;
   const owned = stack.move();
   const dispose = () => owned.disposeAsync();
+  const texts = new Recent<PixArtPrompt>(TEXTS_MAX);
   return {
     textEncoder: {
       async encode(inputIds, loras = []) {
         const adaptation = await adaptations.of(loras);
-        return await transformer.condition(await encoder.embed(inputIds), adaptation);
+        const key = [adaptation?.key ?? '', ...inputIds].join(' ');
+        const known = texts.get(key);
+        if (known !== undefined) return known;
+        const prompt = await transformer.condition(await encoder.embed(inputIds), adaptation);
+        texts.set(key, prompt);
+        return prompt;
       },
     },
     transformer,
     vaeDecoder,
     ...(controlNetwork && { controlNetwork }),
+    ...(vaeEncoder && { vaeEncoder }),
     dispose,
     [Symbol.asyncDispose]: dispose,
   };

@@ -6,8 +6,10 @@ import type {
   ControlArgs,
   PixArtTransformer,
   PredictArgs,
+  PredictionWithVariance,
   PromptConditioning,
 } from '../pipeline/components.ts';
+import { Recent } from '../recent.ts';
 import type { Bundle } from '../runtime/bundle.ts';
 import type { GraphName, Manifest } from '../runtime/manifest.ts';
 import {
@@ -52,6 +54,7 @@ type Sessions<Name extends string = Part> = Readonly<Record<Name, Session>>;
 
 export class OnnxPixArtTransformer implements PixArtTransformer, AsyncDisposable {
   readonly latentChannels: number;
+  readonly predictWithVariance?: (args: PredictArgs) => Promise<PredictionWithVariance>;
   readonly #config: Config;
   readonly #captionChannels: number;
   readonly #sessions: Sessions;
@@ -82,6 +85,12 @@ export class OnnxPixArtTransformer implements PixArtTransformer, AsyncDisposable
     this.#openAdapted = openAdapted;
     this.#openControl = openControl;
     this.latentChannels = config.latent_channels;
+    if (sessions.denoise.outputNames.includes('variance')) {
+      this.predictWithVariance = async (args) => {
+        const { noise_pred, variance } = await this.#denoise(args, ['noise_pred', 'variance']);
+        return { noisePred: floatData(noise_pred), variance: floatData(variance) };
+      };
+    }
   }
 
   static async load(bundle: Bundle, options?: SessionOptions): Promise<OnnxPixArtTransformer> {
@@ -131,6 +140,15 @@ export class OnnxPixArtTransformer implements PixArtTransformer, AsyncDisposable
   }
 
   async predict(args: PredictArgs): Promise<Float32Array> {
+    const { noise_pred: noisePred } = await this.#denoise(args, ['noise_pred']);
+    return floatData(noisePred);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#disposal.disposeAsync();
+  }
+
+  async #denoise(args: PredictArgs, outputs: readonly string[]): Promise<Record<string, Tensor>> {
     const { latents, height, width, prompt } = args;
     const { latent_channels: channels, patch_size: patch } = this.#config;
     if (
@@ -153,19 +171,20 @@ export class OnnxPixArtTransformer implements PixArtTransformer, AsyncDisposable
       ...(await this.#condition(args, prompt.adaptation)),
     };
     // At scale 0 the base is left as it is, to the last bit.
-    const { noise_pred: noisePred } =
-      args.control === undefined || args.control.scale === 0
-        ? await this.#run('denoise', prompt.adaptation, feeds)
-        : await this.#runControlled(feeds, prompt, args.control);
-    return floatData(noisePred);
+    return args.control === undefined || args.control.scale === 0
+      ? this.#run('denoise', prompt.adaptation, feeds, outputs)
+      : this.#runControlled({ feeds, prompt, control: args.control, outputs });
   }
 
   /** The step with the control network's residuals, which it computes first. */
-  async #runControlled(
-    feeds: Feeds,
-    prompt: PixArtPrompt,
-    { latents, scale }: ControlArgs,
-  ): Promise<Record<string, Tensor>> {
+  async #runControlled(args: {
+    readonly feeds: Feeds;
+    readonly prompt: PixArtPrompt;
+    readonly control: ControlArgs;
+    readonly outputs: readonly string[];
+  }): Promise<Record<string, Tensor>> {
+    const { feeds, prompt, outputs } = args;
+    const { latents, scale } = args.control;
     if (prompt.adaptation !== undefined) {
       throw new TypeError('adapters and a control network do not work together');
     }
@@ -190,15 +209,14 @@ export class OnnxPixArtTransformer implements PixArtTransformer, AsyncDisposable
       ...texts,
       control_latents: { dtype: 'float32', data: latents, shape },
     });
-    return await sessions.denoise_control.run({
-      ...feeds,
-      control_residuals: residuals!,
-      control_scale: scalars([scale], [1]),
-    });
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#disposal.disposeAsync();
+    return await sessions.denoise_control.run(
+      {
+        ...feeds,
+        control_residuals: residuals!,
+        control_scale: scalars([scale], [1]),
+      },
+      outputs,
+    );
   }
 
   /** `modulation` and `final_modulation`: they depend on the timestep, and on the size with micro-conditions. */
@@ -229,8 +247,9 @@ export class OnnxPixArtTransformer implements PixArtTransformer, AsyncDisposable
     part: Part,
     adaptation: Adaptation | undefined,
     feeds: Feeds,
+    outputs?: readonly string[],
   ): Promise<Record<string, Tensor>> {
-    if (adaptation === undefined) return await this.#sessions[part].run(feeds);
+    if (adaptation === undefined) return await this.#sessions[part].run(feeds, outputs);
     this.#adapted ??= this.#openAdapted().catch((error: unknown) => {
       this.#adapted = undefined; // memory may be there another time
       throw error;
@@ -241,7 +260,7 @@ export class OnnxPixArtTransformer implements PixArtTransformer, AsyncDisposable
       const update = adaptation.feeds[name];
       if (update !== undefined) updates[name] = update;
     }
-    return await session.run({ ...feeds, ...updates });
+    return await session.run({ ...feeds, ...updates }, outputs);
   }
 
   #positionEmbedding(rows: number, columns: number): Tensor {
@@ -293,29 +312,4 @@ function isPixArtPrompt(prompt: PromptConditioning): prompt is PixArtPrompt {
 
 function scalars(values: readonly number[], shape: readonly number[]): Tensor {
   return { dtype: 'float32', data: Float32Array.from(values), shape };
-}
-
-/** The most recently used entries, at most `max`. */
-class Recent<T> {
-  readonly #entries = new Map<string, T>();
-  readonly #max: number;
-
-  constructor(max: number) {
-    this.#max = max;
-  }
-
-  get(key: string): T | undefined {
-    const value = this.#entries.get(key);
-    if (value !== undefined) this.set(key, value);
-    return value;
-  }
-
-  set(key: string, value: T): void {
-    this.#entries.delete(key);
-    this.#entries.set(key, value);
-    if (this.#entries.size > this.#max) {
-      const [oldest] = this.#entries.keys();
-      this.#entries.delete(oldest!);
-    }
-  }
 }

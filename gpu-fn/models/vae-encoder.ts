@@ -1,16 +1,10 @@
 /** The VAE encoder of a bundle: a picture → the distribution of its latents. */
+import type { LatentDistribution, VaeEncoder } from '../pipeline/components.ts';
 import type { Bundle } from '../runtime/bundle.ts';
 import type { Manifest } from '../runtime/manifest.ts';
 import { floatData, openSession, type Session, type SessionOptions } from '../runtime/session.ts';
 
-export interface LatentDistribution {
-  /** float32 `[1, C, H/f, W/f]`, before the scaling factor */
-  readonly mean: Float32Array;
-  /** the same shape, −30…20 */
-  readonly logvar: Float32Array;
-}
-
-export class OnnxVaeEncoder implements AsyncDisposable {
+export class OnnxVaeEncoder implements VaeEncoder, AsyncDisposable {
   readonly #session: Session;
   readonly #config: Manifest['vae'];
 

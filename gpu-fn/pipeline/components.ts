@@ -69,6 +69,15 @@ export interface PixArtTransformer {
   readonly latentChannels: number;
   /** @returns float32 `[1, C, H, W]`: epsilon, velocity or sample; a learned sigma is already dropped */
   predict(args: PredictArgs): Promise<Float32Array>;
+  /** Only of models with a learned variance: the same, and the variance, −1…1 between its two bounds. */
+  readonly predictWithVariance?: (args: PredictArgs) => Promise<PredictionWithVariance>;
+}
+
+export interface PredictionWithVariance {
+  /** float32 `[1, C, H, W]` */
+  readonly noisePred: Float32Array;
+  /** float32 `[1, C, H, W]` */
+  readonly variance: Float32Array;
 }
 
 /** A picture whose edges the drawing follows. */
@@ -111,6 +120,23 @@ export interface VaeDecoder {
   decode(args: DecodeArgs): Promise<Uint8Array>;
 }
 
+/** The distribution of a picture's latents. */
+export interface LatentDistribution {
+  /** float32 `[1, C, H/f, W/f]`, before the scaling factor */
+  readonly mean: Float32Array;
+  /** the same shape, −30…20 */
+  readonly logvar: Float32Array;
+}
+
+export interface VaeEncoder {
+  /** @param sample  float32 `[1, channels, height, width]`, −1…1; sides in pixels, multiples of the scale factor */
+  encode(args: {
+    readonly sample: Float32Array;
+    readonly height: number;
+    readonly width: number;
+  }): Promise<LatentDistribution>;
+}
+
 /** An image in memory, rows from the top, channels interleaved. */
 export interface Pixels {
   readonly data: Uint8Array;
@@ -120,9 +146,26 @@ export interface Pixels {
   readonly channels: 3 | 4;
 }
 
+/** Which part of a picture is redrawn. */
+export interface Mask {
+  /** uint8 `[height, width]`: 255 is redrawn, 0 is kept */
+  readonly data: Uint8Array;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** A picture to start from. */
+export interface Edit {
+  readonly image: Pixels;
+  /** of the picture's size; absent redraws all of it */
+  readonly mask?: Mask;
+  /** 0–1: 0 keeps the picture, 1 starts from noise */
+  readonly strength: number;
+}
+
 export interface GenerateOptions {
   readonly prompt: string;
-  /** Used by samplers with guidance; LCM ignores it and says so in a warning. */
+  /** Needs guidance above 1; without it is ignored, which a warning says. */
   readonly negativePrompt?: string;
   /** pixels */
   readonly width: number;
@@ -140,6 +183,9 @@ export interface GenerateOptions {
   readonly loras?: readonly AppliedLora[];
   /** The container that the picture is meant for: JPEG has no alpha, so `auto` drops it. Default `png`. */
   readonly outputFormat?: ImageFormat;
+  /** a name of `ModelInfo.styles` */
+  readonly style?: string;
+  readonly edit?: Edit;
 }
 
 export type ImageFormat = 'png' | 'jpeg' | 'webp';

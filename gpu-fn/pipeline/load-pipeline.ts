@@ -35,22 +35,12 @@ export async function loadPipeline(
     { maxSequenceLength: text.max_sequence_length },
   );
   signal?.throwIfAborted();
-  const { textEncoder, transformer, vaeDecoder, controlNetwork, dispose } = await createModels(
-    bundle,
-    {
-      threads,
-      adapters,
-    },
-  );
+  const models = await createModels(bundle, { threads, adapters });
   return new PixArtLcmPipeline({
     info,
     tokenizer,
     schedulers,
-    textEncoder,
-    transformer,
-    vaeDecoder,
-    ...(controlNetwork && { controlNetwork }),
-    dispose,
+    ...models,
     ...(preview && {
       latentRgb: { factors: preview.latent_rgb_factors, bias: preview.latent_rgb_bias },
     }),

@@ -1,16 +1,17 @@
 /**
- * The PixArt-δ text-to-image pipeline.
+ * The PixArt pipeline: from a prompt, or a prompt and a picture, to a picture.
  *
- * Knows nothing about HTTP, files or ONNX: it is handed a tokenizer, schedulers and three networks. One
+ * Knows nothing about HTTP, files or ONNX: it is handed a tokenizer, schedulers and the networks. One
  * generator, seeded by the request, gives the latents and then the noise of every step, in diffusers'
  * order. The same request gives the same pixels.
  */
 import { ServiceError } from '#shared/errors.ts';
 import { SEED_MAX } from '#shared/limits.ts';
 import type { ModelInfo } from '#shared/schemas/model.ts';
+import type { Size } from '#shared/sizes.ts';
 import { toOpaque, unmatteWhite } from '../image/alpha.ts';
-import type { Scheduler } from '../schedulers/scheduler.ts';
-import { createRandom } from '../tensor/random.ts';
+import type { DenoisingSchedule, Scheduler } from '../schedulers/scheduler.ts';
+import { createRandom, type Random } from '../tensor/random.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import type {
   ControlNetwork,
@@ -23,8 +24,18 @@ import type {
   RunOptions,
   TextEncoder,
   VaeDecoder,
+  VaeEncoder,
   Warning,
 } from './components.ts';
+import {
+  compose,
+  encodePicture,
+  latentMask,
+  mixLatents,
+  type PreparedEdit,
+  prepareEdit,
+} from './edit.ts';
+import { guide, isGuided } from './guidance.ts';
 import { assertFinite, initialLatents, type LatentShape } from './latents.ts';
 import { type LatentRgb, latentsToRgb } from './preview.ts';
 import { preparePrompt, promptWarnings } from './prompt.ts';
@@ -40,12 +51,35 @@ export interface PipelineParts {
   readonly vaeDecoder: VaeDecoder;
   /** absent: the model follows no edges */
   readonly controlNetwork?: ControlNetwork;
+  /** absent: the model cannot start from a picture */
+  readonly vaeEncoder?: VaeEncoder;
   /** absent: step events carry no preview */
   readonly latentRgb?: LatentRgb;
   /** monotonic milliseconds */
   readonly now?: () => number;
   /** releases the networks */
   readonly dispose: () => Promise<void>;
+}
+
+/** What stays the same in all steps of one run. */
+interface Run {
+  readonly options: GenerateOptions;
+  readonly run: RunOptions;
+  readonly scheduler: Scheduler;
+  readonly prompt: PromptConditioning;
+  /** of the negative prompt; absent without guidance */
+  readonly negative?: PromptConditioning;
+  readonly shape: LatentShape;
+  readonly edit?: PreparedEdit;
+  /** edges that both predictions of a step follow */
+  readonly control?: PreparedControl;
+}
+
+/** Where a run begins, and what holds it to the picture that it began from. */
+interface Start {
+  readonly latents: Float32Array;
+  /** After a step: the latents with what the mask keeps put back. */
+  readonly hold: (latents: Float32Array, nextStepIndex: number) => Float32Array;
 }
 
 export class PixArtLcmPipeline {
@@ -67,17 +101,22 @@ export class PixArtLcmPipeline {
    * @throws the reason of `signal` once it is aborted; no further step starts after that
    */
   async generate(options: GenerateOptions, run: RunOptions = {}): Promise<GenerateResult> {
-    const { tokenizer, textEncoder, vaeDecoder } = this.#parts;
+    const { tokenizer, vaeDecoder } = this.#parts;
     const { signal } = run;
     const scheduler = this.#checkSampling(options);
-    const { text, keepsAlpha } = preparePrompt(options, this.info);
+    const { text, negativeText, keepsAlpha, warnings } = preparePrompt(options, this.info);
     const { drawn, warning: sizeWarning } = resolveSize(options, this.info);
+    const edit = options.edit && this.#prepareEdit(options, drawn);
     signal?.throwIfAborted();
 
     const textStart = this.#now();
     const encoding = tokenizer.encode(text);
-    const prompt = await textEncoder.encode(encoding.inputIds, options.loras);
-    if (prompt.promptEmbeds) assertFinite(prompt.promptEmbeds, 'text encoder');
+    const prompt = await this.#encode(encoding.inputIds, options.loras);
+    const negativeEncoding = isGuided(options.guidanceScale)
+      ? tokenizer.encode(negativeText)
+      : undefined;
+    const negative =
+      negativeEncoding && (await this.#encode(negativeEncoding.inputIds, options.loras));
     signal?.throwIfAborted();
 
     const denoiseStart = this.#now();
@@ -89,7 +128,9 @@ export class PixArtLcmPipeline {
       run,
       scheduler,
       prompt,
+      ...(negative && { negative }),
       shape,
+      ...(edit && { edit }),
       ...(control && { control }),
     });
     signal?.throwIfAborted();
@@ -102,7 +143,9 @@ export class PixArtLcmPipeline {
 
     const imageStart = this.#now();
     const fitted = fitTo(picture, options.width, options.height);
-    const image = keepsAlpha ? unmatteWhite(fitted) : toOpaque(fitted);
+    const mask = edit?.referenceMask;
+    const whole = mask ? compose(fitted, edit.reference, mask) : fitted;
+    const image = keepsAlpha ? unmatteWhite(whole) : toOpaque(whole);
     const end = this.#now();
 
     return {
@@ -112,9 +155,12 @@ export class PixArtLcmPipeline {
       drawn,
       promptTokens: encoding.inputIds.length,
       warnings: [
+        ...warnings,
         ...promptWarnings(encoding),
         ...(sizeWarning ? [sizeWarning] : []),
-        ...negativePromptWarnings(options),
+        ...(negativeEncoding
+          ? promptWarnings(negativeEncoding, 'negative_prompt')
+          : negativePromptWarnings(options)),
       ],
       timings: {
         text_ms: denoiseStart - textStart,
@@ -133,45 +179,40 @@ export class PixArtLcmPipeline {
     return this.dispose();
   }
 
-  async #denoise(args: {
-    readonly options: GenerateOptions;
-    readonly run: RunOptions;
-    readonly scheduler: Scheduler;
-    readonly prompt: PromptConditioning;
-    readonly shape: LatentShape;
-    readonly control?: PreparedControl;
-  }): Promise<Float32Array> {
-    const { options, shape, prompt, control } = args;
+  async #encode(
+    inputIds: Int32Array,
+    loras: GenerateOptions['loras'],
+  ): Promise<PromptConditioning> {
+    const conditioning = await this.#parts.textEncoder.encode(inputIds, loras);
+    if (conditioning.promptEmbeds) assertFinite(conditioning.promptEmbeds, 'text encoder');
+    return conditioning;
+  }
+
+  async #denoise(args: Run): Promise<Float32Array> {
+    const { options, shape, scheduler } = args;
     const { signal, onStep } = args.run;
-    const { transformer, vaeDecoder, latentRgb } = this.#parts;
-    const { height, width } = shape;
-    const resolution = [height * vaeDecoder.scaleFactor, width * vaeDecoder.scaleFactor] as const;
+    const { latentRgb } = this.#parts;
     const random = createRandom(options.seed);
-    const schedule = args.scheduler.schedule(options.numInferenceSteps);
+    const strength = args.edit ? options.edit!.strength : 1;
+    const schedule = scheduler.schedule(options.numInferenceSteps, { strength });
     const stepCount = schedule.timesteps.length;
 
-    let latents = initialLatents(shape, { random, initNoiseSigma: schedule.initNoiseSigma });
+    const start = await this.#start(args, { schedule, random });
+    let { latents } = start;
     for (const [stepIndex, timestep] of schedule.timesteps.entries()) {
       signal?.throwIfAborted();
-      const noisePred = await transformer.predict({
-        latents,
-        height,
-        width,
-        timestep,
-        prompt,
-        resolution,
-        aspectRatio: height / width,
-        ...(control && { control }),
-      });
-      assertFinite(noisePred, `transformer at step ${stepIndex}`);
+      const prediction = await this.#predict(args, { latents, timestep });
+      assertFinite(prediction.noisePred, `transformer at step ${stepIndex}`);
       const { prevSample, denoised } = schedule.step({
         stepIndex,
-        noisePred,
+        ...prediction,
         sample: latents,
         random,
       });
       assertFinite(prevSample, `${options.sampler} at step ${stepIndex}`);
-      latents = prevSample;
+      // A run of one step gives the image that it predicts, whatever noise the sampler would leave.
+      const next = options.numInferenceSteps === 1 ? denoised : prevSample;
+      latents = start.hold(next, stepIndex + 1);
       onStep?.({
         stepIndex,
         stepCount,
@@ -197,6 +238,80 @@ export class PixArtLcmPipeline {
     const prepared = await controlNetwork.prepare(control, { drawn, seed });
     assertFinite(prepared.latents, 'control latents');
     return prepared;
+  }
+
+  /** Noise, or a picture with the noise of the first step; the draws are in the order of the reference. */
+  async #start(
+    { shape, edit, options }: Run,
+    { schedule, random }: { readonly schedule: DenoisingSchedule; readonly random: Random },
+  ): Promise<Start> {
+    const { initNoiseSigma } = schedule;
+    if (edit === undefined) {
+      const latents = initialLatents(shape, { random, initNoiseSigma });
+      return { latents, hold: (next) => next };
+    }
+    const { vaeEncoder, vaeDecoder } = this.#parts;
+    const image = await encodePicture(edit.drawn, { vaeEncoder: vaeEncoder!, vaeDecoder, random });
+    assertFinite(image, 'VAE encoder');
+    const noise = initialLatents(shape, { random, initNoiseSigma });
+    const latents =
+      options.edit?.strength === 1 ? noise : schedule.addNoise({ image, noise, stepIndex: 0 });
+    if (edit.drawnMask === undefined) return { latents, hold: (next) => next };
+    const cells = latentMask(edit.drawnMask, shape);
+    return {
+      latents,
+      hold: (next, stepIndex) =>
+        mixLatents(next, schedule.addNoise({ image, noise, stepIndex }), cells),
+    };
+  }
+
+  /** One prediction, or two that guidance makes one of. */
+  async #predict(
+    { options, run, scheduler, prompt, negative, shape, control }: Run,
+    { latents, timestep }: { readonly latents: Float32Array; readonly timestep: number },
+  ): Promise<{ noisePred: Float32Array; variance?: Float32Array }> {
+    const { transformer, vaeDecoder } = this.#parts;
+    const { height, width, channels } = shape;
+    const args = {
+      latents,
+      height,
+      width,
+      timestep,
+      prompt,
+      resolution: [height * vaeDecoder.scaleFactor, width * vaeDecoder.scaleFactor],
+      aspectRatio: height / width,
+      ...(control && { control }),
+    } as const;
+    const conditional =
+      scheduler.readsVariance && transformer.predictWithVariance
+        ? await transformer.predictWithVariance(args)
+        : { noisePred: await transformer.predict(args) };
+    if (negative === undefined) return conditional;
+    run.signal?.throwIfAborted();
+    const unconditional = await transformer.predict({ ...args, prompt: negative });
+    const { guidedChannels = channels } = scheduler;
+    const noisePred = guide(conditional.noisePred, unconditional, {
+      scale: options.guidanceScale,
+      guidedLength: guidedChannels * height * width,
+    });
+    return { ...conditional, noisePred };
+  }
+
+  /** @throws {ServiceError} when the model has no encoder, or mask and picture differ in size */
+  #prepareEdit({ edit, width, height }: GenerateOptions, drawn: Size): PreparedEdit {
+    const { image, mask, strength } = edit!;
+    if (this.#parts.vaeEncoder === undefined) {
+      throw refuse('image', `is not for ${this.info.id}, which has no VAE encoder`);
+    }
+    if (!(strength >= 0 && strength <= 1)) {
+      throw refuse('strength', `must be a number from 0 to 1, not ${strength}`);
+    }
+    if (mask && (mask.width !== image.width || mask.height !== image.height)) {
+      const sizes = `${image.width}x${image.height}, not ${mask.width}x${mask.height}`;
+      throw refuse('mask', `must have the size of the image, ${sizes}`);
+    }
+    const { channels } = this.#parts.vaeDecoder;
+    return prepareEdit(edit!, { requested: [width, height], drawn, channels });
   }
 
   /** @returns the scheduler that the request names */
@@ -247,10 +362,10 @@ export class PixArtLcmPipeline {
   }
 }
 
-/** Latent consistency models were distilled with guidance inside: there is nothing to steer away from. */
-function negativePromptWarnings({ negativePrompt = '', sampler }: GenerateOptions): Warning[] {
+/** Without guidance there is nothing to steer away from. */
+function negativePromptWarnings({ negativePrompt = '' }: GenerateOptions): Warning[] {
   if (negativePrompt.trim() === '') return [];
-  const message = `The sampler ${sampler} works without guidance and ignores the negative prompt.`;
+  const message = 'Without guidance above 1 the negative prompt is not used.';
   return [{ code: 'negative_prompt_ignored', message, param: 'negative_prompt' }];
 }
 

@@ -5,8 +5,10 @@
  */
 import { ServiceError } from '#shared/errors.ts';
 import { SEED_MAX, STRENGTH_DEFAULT } from '#shared/limits.ts';
+import { parsePromptFlags } from '#shared/prompt-flags.ts';
 import type { ModelInfo } from '#shared/schemas/model.ts';
 import type { PredictionInput } from '#shared/schemas/prediction-input.ts';
+import { sizeOfFlags } from '#shared/sizes.ts';
 
 /** Fields without a default: absent means that nobody asked for it. */
 type AbsentField = 'image' | 'mask' | 'style' | 'control_image' | 'model';
@@ -106,9 +108,14 @@ function checkCapabilities(input: PredictionInput, { id, capabilities = [] }: Mo
   }
 }
 
+/** Members of the request, then flags in the prompt, then the native size. */
 function sizeOf(input: PredictionInput, info: ModelInfo): readonly [number, number] {
-  const width = input.width ?? info.native_size[0];
-  const height = input.height ?? info.native_size[1];
+  const { fault, ...flags } = parsePromptFlags(input.prompt);
+  if (fault !== undefined) throw refuse('prompt', fault);
+  const [usualWidth, usualHeight] = sizeOfFlags(flags, info) ?? info.native_size;
+  const isNamed = input.width != null || input.height != null;
+  const width = input.width ?? (isNamed ? info.native_size[0] : usualWidth);
+  const height = input.height ?? (isNamed ? info.native_size[1] : usualHeight);
   if (input.size_policy === 'exact' && info.sizes !== 'bins') {
     if (!info.sizes.some(([w, h]) => w === width && h === height)) {
       const list = info.sizes.map(([w, h]) => `${w}x${h}`).join(', ');

@@ -5,6 +5,8 @@
  */
 import { createHash } from 'node:crypto';
 import type { ModelInfo } from '#shared/schemas/model.ts';
+import type { MetadataPolicy } from '#shared/schemas/prediction-input.ts';
+import { describeParameters } from '../image/describe-parameters.ts';
 import type {
   GenerateOptions,
   GenerateResult,
@@ -13,6 +15,7 @@ import type {
   RunOptions,
   StepEvent,
 } from '../pipeline/components.ts';
+import { decodeEdit } from './decode-edit.ts';
 import { describeFailure, describeSetupFailure } from './describe-failure.ts';
 import type { InferenceJob, JobResult, JobWarning, StageTimings } from './engine.ts';
 import type { FromWorker, ToWorker } from './protocol.ts';
@@ -34,6 +37,10 @@ export interface EncodeOptions {
   /** 1–100; PNG ignores it */
   readonly quality: number;
   readonly info: ModelInfo;
+  /** default `minimal` */
+  readonly metadata?: MetadataPolicy;
+  /** what the picture was made from, in words; written with `full` only */
+  readonly parameters?: string;
 }
 
 export interface ServeJobsDeps {
@@ -152,12 +159,12 @@ async function runJob(job: InferenceJob, deps: RunJobDeps): Promise<JobResult> {
   const { input } = job;
   let timings: StageTimings = { text_ms: 0, denoise_ms: 0, vae_ms: 0, image_ms: 0 };
   let promptTokens: number | undefined;
+  const edit = await decodeEdit(input);
   const warnings = new Map<string, JobWarning>();
   for (let pictureIndex = 0; pictureIndex < input.num_outputs; pictureIndex += 1) {
     stopIfCanceled();
     signal.throwIfAborted();
-    const options = toGenerateOptions(input, pictureIndex);
-    const wanted = previewSteps({ stepCount: options.numInferenceSteps, count: job.previewCount });
+    const options = toGenerateOptions(input, pictureIndex, edit);
     let previews: Promise<void> = Promise.resolve();
     const generated = await pipeline.generate(options, {
       signal,
@@ -165,6 +172,8 @@ async function runJob(job: InferenceJob, deps: RunJobDeps): Promise<JobResult> {
         stopIfCanceled();
         const { stepIndex, stepCount } = step;
         deps.emit({ type: 'step', pictureIndex, stepIndex, stepCount });
+        // A run that starts from a picture takes fewer steps than were asked for.
+        const wanted = previewSteps({ stepCount, count: job.previewCount });
         if (wanted.has(stepIndex)) previews = emitPreview(step, pictureIndex, deps, previews);
       },
     });
@@ -176,6 +185,8 @@ async function runJob(job: InferenceJob, deps: RunJobDeps): Promise<JobResult> {
       format: input.output_format,
       quality: input.output_quality,
       info: pipeline.info,
+      metadata: input.metadata,
+      ...(input.metadata === 'full' && { parameters: describeParameters(options) }),
     });
     timings = {
       text_ms: timings.text_ms + generated.timings.text_ms,

@@ -15,6 +15,7 @@ import {
   STEPS_MAX,
   STEPS_MIN,
 } from '../limits.ts';
+import { STYLE_NAMES } from '../styles.ts';
 import {
   booleanField,
   guidanceField,
@@ -26,7 +27,7 @@ import {
   textField,
   wordField,
 } from './fields.ts';
-import { MODEL_NAME_PATTERN } from './model.ts';
+import { MODEL_NAME_PATTERN, SAMPLER_NAME_PATTERN } from './model.ts';
 import { BACKGROUNDS, SIZE_POLICIES } from './prediction-input.ts';
 
 export const QUALITIES = [
@@ -40,6 +41,9 @@ export const QUALITIES = [
   'max',
 ] as const;
 export type Quality = (typeof QUALITIES)[number];
+
+/** Accepted for the sake of clients; they change nothing here. */
+export const OPENAI_STYLES = ['vivid', 'natural'] as const;
 
 export const VISIBILITIES = ['account', 'public', 'private'] as const;
 export type Visibility = (typeof VISIBILITIES)[number];
@@ -82,6 +86,11 @@ export const generateRequest = z.object({
     .nullish()
     .describe('Extension: what to keep out of the picture'),
   guidance_scale: guidanceField.nullish().describe('Extension: 1 and below mean none'),
+  scheduler: z
+    .string({ error: (issue) => `must be a string, not ${showValue(issue.input)}` })
+    .regex(SAMPLER_NAME_PATTERN, { error: 'must be the name of a sampler' })
+    .nullish()
+    .describe('Extension: sampler; GET /v1/models lists those of each model'),
   output_format: wordField(['png', 'jpeg', 'jpg', 'webp'])
     .nullish()
     .describe('File format. Default png'),
@@ -99,11 +108,15 @@ export const generateRequest = z.object({
   visibility: wordField(VISIBILITIES)
     .nullish()
     .describe('Extension: who shares pictures of this request; private ones have a signed URL'),
-  metadata: wordField(['minimal'])
+  metadata: wordField(['minimal', 'full'])
     .nullish()
-    .describe('Extension: what is written into the file; minimal marks it as generated'),
+    .describe(
+      'Extension: what is written into the file; minimal marks it as generated, full adds prompt and parameters',
+    ),
   moderation: wordField(['auto', 'low']).nullish().describe('Accepted'),
-  style: wordField(['vivid', 'natural']).nullish().describe('Accepted, without effect'),
+  style: wordField([...OPENAI_STYLES, ...STYLE_NAMES])
+    .nullish()
+    .describe('Extension: a prompt template of the model; vivid and natural have no effect'),
   user: textField(512).nullish().describe('Accepted'),
   safety_identifier: textField(512).nullish().describe('Echoed in the answer'),
 });

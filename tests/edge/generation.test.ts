@@ -264,3 +264,72 @@ test('findUnknownNames() lists members that the schema does not, own ones only',
   });
   expect(findUnknownNames(body)).toEqual(['Prompt', '__proto__x', 'toString']);
 });
+
+describe('planGeneration() of samplers, styles and flags', () => {
+  const samplers = {
+    lcm: { steps: { min: 1, max: 8, default: 4 } },
+    'dpm-solver++': {
+      steps: { min: 1, max: 100, default: 20 },
+      quality: { low: 10, medium: 20, high: 40 },
+    },
+  };
+
+  test('planGeneration() takes a sampler that the model lists, with its own steps', () => {
+    const chosen = plan({ scheduler: 'dpm-solver++', quality: 'high' }, { samplers });
+    expect(chosen.base).toMatchObject({ scheduler: 'dpm-solver++', num_inference_steps: 40 });
+    expect(plan({ scheduler: 'dpm-solver++', steps: 60 }, { samplers }).base).toMatchObject({
+      num_inference_steps: 60,
+    });
+  });
+
+  test('planGeneration() refuses a sampler that the model does not list, naming those it has', () => {
+    expect(refusal({ scheduler: 'ddim' }, { samplers })).toEqual({
+      code: 'invalid_parameter',
+      param: 'scheduler',
+      detail: `scheduler must be one of lcm, dpm-solver++ with ${MODEL.id}, not ddim.`,
+    });
+    expect(refusal({ scheduler: 'lcm', steps: 9 }, { samplers })).toMatchObject({ param: 'steps' });
+  });
+
+  test('planGeneration() keys a style and full metadata, and sends both on', async () => {
+    const styled = plan({ style: 'anime', metadata: 'full' }, { styles: ['anime'] });
+    const [picture] = await listPictures(styled, { randomSeed: undefined });
+    expect(toPredictionInput(styled, picture!)).toMatchObject({ style: 'anime', metadata: 'full' });
+    const [plain] = await listPictures(plan({ seed: picture!.generation.seed }), {
+      randomSeed: undefined,
+    });
+    expect(plain!.cacheKey).not.toBe(picture!.cacheKey);
+    expect(toPredictionInput(plan({}), plain!)).not.toHaveProperty('style');
+  });
+
+  test('planGeneration() accepts OpenAI’s styles without effect and refuses what the model lacks', () => {
+    expect(plan({ style: 'vivid' }).base).toEqual(plan({}).base);
+    expect(refusal({ style: 'anime' })).toMatchObject({
+      code: 'invalid_parameter',
+      param: 'style',
+      detail: `style anime cannot be used: ${MODEL.id} has no styles.`,
+    });
+  });
+
+  test('planGeneration() reads sizes at the end of the prompt, and keys the prompt without them', () => {
+    const sizes: ModelInfo['sizes'] = [
+      [128, 128],
+      [96, 192],
+    ];
+    const tall = plan({ prompt: 'a fox --ar 2:1' }, { sizes });
+    expect(tall.base).toMatchObject({ prompt: 'a fox', width: 96, height: 192 });
+    const exact = plan({ prompt: 'a fox --hw 256:128 please' }, { sizes });
+    expect(exact.base).toMatchObject({ prompt: 'a fox', width: 128, height: 256 });
+    expect(exact.warnings).toMatchObject([{ code: 'prompt_truncated', param: 'prompt' }]);
+    const named = plan({ prompt: 'a fox --ar 2:1', size: '128x128' }, { sizes });
+    expect(named.base).toMatchObject({ width: 128, height: 128 });
+  });
+
+  test('planGeneration() refuses flags that cannot be followed', () => {
+    expect(refusal({ prompt: 'a fox --ar wide' })).toMatchObject({
+      code: 'invalid_parameter',
+      param: 'prompt',
+    });
+    expect(refusal({ prompt: '--ar 1:1' })).toMatchObject({ code: 'prompt_empty' });
+  });
+});

@@ -5,11 +5,11 @@
  * |-------------|------------------------|---------------------------------------------------|-------------------------------------------|
  * | `prompt`    | prompt                 | prompt_embeds [1, T, captions]                     | keys, values [L, T, D]                    |
  * | `condition` | timestep (and size)    | timestep [1] (, resolution [1, 2], aspect_ratio [1, 1]) | modulation [L, 6, D], final_modulation [2, D] |
- * | `denoise`   | step                   | latents [1, C, H, W], position_embedding [1, N, D], keys, values, modulation, final_modulation | noise_pred [1, C, H, W] |
+ * | `denoise`   | step                   | latents [1, C, H, W], position_embedding [1, N, D], keys, values, modulation, final_modulation | noise_pred, with a learned variance also variance [1, C, H, W] |
  *
  * All inputs and outputs are float32, whatever the target computes in. L layers, D width, T text tokens, N = (H/patch)·(W/patch) tokens. Scales in `modulation` and `final_modulation`
- * hold 1 + scale, ready to be the Scale of a LayerNormalization. A learned variance is never computed: its rows of
- * `proj_out` are left out.
+ * hold 1 + scale, ready to be the Scale of a LayerNormalization. A learned variance is an output of its own, which is
+ * asked for by the samplers that read it.
  *
  * @see Chen et al. 2023, PixArt-α (arXiv:2310.00426) §2.3; diffusers `pixart_transformer_2d.py`
  */
@@ -18,7 +18,6 @@ import type { Emitter } from '../emitters/emitter.ts';
 import { GraphBuilder, type Value } from '../onnx/graph-builder.ts';
 import { type Dim, multiplyDims, type Shape } from '../onnx/shape.ts';
 import { type FloatDtype, stackSource } from '../quantize.ts';
-import { selectRows } from '../tensor-reader.ts';
 import type { Weights } from '../weights.ts';
 import { Module } from './module.ts';
 
@@ -178,7 +177,14 @@ export function buildDenoise(
     });
   }
   const normed = g.layerNormalization(hidden, finalScale!, finalShift!, config.norm_eps);
-  g.output('noise_pred', g.cast(unpatchify(root, normed, config, patches), 'float32'));
+  const output = g.cast(unpatchify(root.child('proj_out'), normed, config, patches), 'float32');
+  if (config.out_channels === config.in_channels) {
+    g.output('noise_pred', output);
+  } else {
+    const [noisePred, variance] = g.split(output, 1, 2);
+    g.output('noise_pred', noisePred!);
+    g.output('variance', variance!);
+  }
   return g;
 }
 
@@ -267,26 +273,22 @@ export function block(m: Module, x: Value, config: TransformerConfig, inputs: Bl
   return g.add(afterCross, g.mul(down, gateMlp!));
 }
 
-/** proj_out and the inverse of patching; channels of a learned variance are never computed. */
-function unpatchify(root: Module, x: Value, config: TransformerConfig, patches: Value): Value {
-  const { g } = root;
-  const { width, patch_size: patch, in_channels: channels, out_channels: outputs } = config;
+/** proj_out and the inverse of patching. */
+function unpatchify(layer: Module, x: Value, config: TransformerConfig, patches: Value): Value {
+  const { g } = layer;
+  const { width, patch_size: patch, out_channels: channels } = config;
   const [, , rows, columns] = patches.shape as readonly [Dim, Dim, Dim, Dim];
   // features are ordered (p·patch + q)·out_channels + channel
-  const kept = Array.from(
-    { length: patch * patch * channels },
-    (_, i) => Math.floor(i / channels) * outputs + (i % channels),
-  );
-  const layer = root.child('proj_out');
-  const projected = root.emitter.preciseLinear(
-    layer.g,
+  const features = patch * patch * channels;
+  const projected = layer.emitter.preciseLinear(
+    g,
     g.cast(x, 'float32'),
-    selectRows(layer.tensor('weight', [patch * patch * outputs, width]), kept),
-    selectRows(layer.tensor('bias', [patch * patch * outputs]), kept),
+    layer.tensor('weight', [features, width]),
+    layer.tensor('bias', [features]),
   ); // [1, N, patch²·C]
   const image = g.reshape(
     g.transpose(projected, [0, 2, 1]),
-    [1, patch * patch * channels, rows, columns],
+    [1, features, rows, columns],
     [patches],
   );
   return g.depthToSpace(image, patch);

@@ -9,7 +9,7 @@ describe('createModels()', () => {
   it('wires text encoder, transformer and decoder, and releases every session', async () => {
     await using fixture = await fixtureBundle();
     const models = await createModels(fixture.bundle, { threads: 1 });
-    expect(liveSessionCount()).toBe(5);
+    expect(liveSessionCount()).toBe(6);
     const prompt = await models.textEncoder.encode(Int32Array.of(5, 7, 1));
     expect(prompt.tokenCount).toBe(3);
     const latents = hashInput('latents', [1, 4, 8, 8]);

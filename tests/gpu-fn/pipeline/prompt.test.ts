@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { ServiceError } from '#shared/errors.ts';
 import { preparePrompt, promptWarnings } from '../../../gpu-fn/pipeline/prompt.ts';
 
-const info = { id: 'test/alpha', alpha: true };
+const info = { id: 'test/alpha', alpha: true, clean_caption: false };
 const prepare = (prompt: string, change: Partial<Parameters<typeof preparePrompt>[0]> = {}) =>
   preparePrompt({ prompt, background: 'auto', ...change }, info);
 
@@ -22,7 +22,10 @@ describe('preparePrompt()', () => {
     const change = { background: 'transparent' as const };
     expect(() => prepare('a cat', { ...change, outputFormat: 'jpeg' })).toThrow('jpeg holds no');
     expect(() =>
-      preparePrompt({ prompt: 'a cat', ...change }, { id: 'test/rgb', alpha: false }),
+      preparePrompt(
+        { prompt: 'a cat', ...change },
+        { id: 'test/rgb', alpha: false, clean_caption: false },
+      ),
     ).toThrow('test/rgb draws no transparency');
   });
 

@@ -71,7 +71,7 @@ describe('generateRequest', () => {
     [{ model: 'a'.repeat(65) }, 'model must be a name or owner/name'],
     [{ stream: 'true' }, 'stream must be true or false, not "true"'],
     [{ partial_images: 4 }, 'partial_images must be an integer from 0 to 3, not 4'],
-    [{ metadata: {} }, 'metadata must be one of minimal, not an object'],
+    [{ metadata: {} }, 'metadata must be one of minimal, full, not an object'],
     [{ prompt: ['a'] }, 'prompt must be a string, not an array'],
   ])('generateRequest refuses %j and names the value and the limit', (member, message) => {
     expect(fault(member)).toBe(message);
