@@ -4,7 +4,7 @@
 
 Draws layers, heads, widths, text encoder, VAE, sizes and prediction type by the seed, writes the checkpoint in
 diffusers' layout to OUT/checkpoint, and runs every sampler with and without guidance on a square and another size, and
-from a picture with and without a mask. `scripts/random-parity.ts` converts the checkpoint and draws the same pictures.
+from a picture with and without a mask. `bench/random-parity.ts` converts the checkpoint and draws the same pictures.
 """
 
 from __future__ import annotations

@@ -10,12 +10,12 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import sharp from 'sharp';
-import { psnr } from '../bench/measures.ts';
 import { convertCheckpoint } from '../gpu-fn/convert/convert.ts';
 import { decodeMask, decodePicture } from '../gpu-fn/image/decode-picture.ts';
 import type { Edit } from '../gpu-fn/pipeline/components.ts';
 import { loadPipeline } from '../gpu-fn/pipeline/load-pipeline.ts';
-import { ROOT } from './node-runtime.js';
+import { ROOT } from '../scripts/node-runtime.js';
+import { psnr } from './measures.ts';
 
 interface Case {
   readonly picture: string;
