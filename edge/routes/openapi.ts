@@ -18,6 +18,7 @@ import { deletedImage, imagesResponse, modelList, modelObject } from '#shared/sc
 import { openAiErrorBody, problem } from '#shared/schemas/problem.ts';
 import { FITS } from '#shared/variant.ts';
 import type { AppEnv, Deps } from '../app-env.ts';
+import { replicatePaths, replicateSchemas } from './replicate/describe-routes.ts';
 
 const VERSION = '0.1.0';
 
@@ -129,6 +130,7 @@ export function buildDocument(): Record<string, unknown> {
         },
       },
       ...keyPaths(),
+      ...replicatePaths(),
       '/i/{name}': {
         get: {
           operationId: 'readImage',
@@ -211,6 +213,7 @@ export function buildDocument(): Record<string, unknown> {
         Usage: toSchema(usageObject),
         Model: toSchema(modelObject),
         ModelList: toSchema(modelList),
+        ...replicateSchemas(),
         OpenAiError: toSchema(openAiErrorBody),
         Problem: toSchema(problem),
       },
