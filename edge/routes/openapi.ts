@@ -188,6 +188,19 @@ export function buildDocument(): Record<string, unknown> {
         },
       },
       '/readyz': probe('readyz', 'Whether a model server can take work'),
+      '/hooks/replicate': {
+        post: {
+          operationId: 'replicateHook',
+          summary: 'Where Replicate tells that a prediction has changed; signed by it',
+          security: [],
+          responses: {
+            200: { description: 'Heard, now or before' },
+            202: { description: 'It concerns nobody here' },
+            401: { $ref: '#/components/responses/Problem' },
+            404: { $ref: '#/components/responses/Problem' },
+          },
+        },
+      },
     },
     components: {
       securitySchemes: { apiKey: { type: 'http', scheme: 'bearer', description: 'pxe_sk_…' } },
