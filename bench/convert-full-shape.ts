@@ -4,10 +4,10 @@
  * Writes a checkpoint with random weights shard by shard, converts it in a process of its own, reports time, peak
  * memory and bundle sizes, and removes everything.
  *
- *   npx node bench/convert-full-shape.ts [--scale full|transformer|small] [--dir FOLDER]
+ *   npx node bench/convert-full-shape.ts [--scale full|transformer|small] [--dir FOLDER] [--keep]
  *
  * `full`: PixArt-XL-2 1024 (0.61 B) with T5 v1.1 XXL (4.76 B, sharded) and the published VAE, bfloat16; needs about
- * 18 GB of disk. `transformer`: the same with a one-layer text encoder, 3 GB. `small`: seconds, for a first look.
+ * 18 GB of disk. `--keep` leaves the bundle, for bench/draw-full-shape.ts. `transformer`: the same with a one-layer text encoder, 3 GB. `small`: seconds, for a first look.
  */
 import { spawn } from 'node:child_process';
 import { mkdtemp, readdir, rm, stat, statfs } from 'node:fs/promises';
@@ -75,6 +75,7 @@ const { values: flags } = parseArgs({
   options: {
     scale: { type: 'string', default: 'small' },
     dir: { type: 'string', default: tmpdir() },
+    keep: { type: 'boolean', default: false },
   },
 });
 const scale = flags.scale as Scale;
@@ -110,7 +111,8 @@ try {
     console.log(`  ${name.padEnd(22)} ${(size / 1e6).toFixed(1).padStart(9)} MB`);
   }
 } finally {
-  await rm(folder, { recursive: true, force: true });
+  if (flags.keep) await rm(join(folder, 'checkpoint'), { recursive: true, force: true });
+  else await rm(folder, { recursive: true, force: true });
 }
 
 interface ConvertResult {

@@ -76,9 +76,17 @@ export class ImageStore {
     return entry;
   }
 
-  /** The original, or undefined where there is none any more. */
-  async readImage(address: PictureAddress, waitUntil: WaitUntil): Promise<StoredImage | undefined> {
-    const found = await this.findImage(address, waitUntil);
+  /**
+   * The original, or undefined where there is none any more.
+   *
+   * @param deadlineMs  a bucket slower than this counts as one that has not got it
+   */
+  async readImage(
+    address: PictureAddress,
+    waitUntil: WaitUntil,
+    { deadlineMs = READ_DEADLINE_MS }: { readonly deadlineMs?: number } = {},
+  ): Promise<StoredImage | undefined> {
+    const found = await this.#find(originalName(address), address, waitUntil, deadlineMs);
     return found === 'deleted' ? undefined : found;
   }
 
@@ -133,7 +141,12 @@ export class ImageStore {
     }
   }
 
-  async #find(name: string, address: PictureAddress, waitUntil: WaitUntil): Promise<Found> {
+  async #find(
+    name: string,
+    address: PictureAddress,
+    waitUntil: WaitUntil,
+    deadlineMs?: number,
+  ): Promise<Found> {
     const { deleted, now } = this.#options;
     if (await deleted.areCopiesUsable(waitUntil)) {
       const copy = this.#copies.get(name);
@@ -147,12 +160,17 @@ export class ImageStore {
         this.#copies.delete(name);
       }
     }
-    return this.#storedImage(name, address, waitUntil);
+    return this.#storedImage(name, address, waitUntil, deadlineMs);
   }
 
-  async #storedImage(name: string, address: PictureAddress, waitUntil: WaitUntil): Promise<Found> {
+  async #storedImage(
+    name: string,
+    address: PictureAddress,
+    waitUntil: WaitUntil,
+    deadlineMs: number | undefined,
+  ): Promise<Found> {
     const { bucket, log } = this.#options;
-    const object = await this.#fromBucket(name);
+    const object = await this.#fromBucket(name, deadlineMs);
     if (object === undefined) return undefined;
     if (isDeletedMark(object)) return 'deleted';
     const image = await fromStored(object, address);
@@ -250,9 +268,12 @@ export class ImageStore {
     );
   }
 
-  async #fromBucket(name: string): Promise<R2ObjectBody | undefined> {
+  async #fromBucket(
+    name: string,
+    deadlineMs: number = READ_DEADLINE_MS,
+  ): Promise<R2ObjectBody | undefined> {
     try {
-      return (await within(READ_DEADLINE_MS, this.#options.bucket.get(name))) ?? undefined;
+      return (await within(deadlineMs, this.#options.bucket.get(name))) ?? undefined;
     } catch (error) {
       this.#options.log.error('bucket.failed', { operation: 'get' }, error);
       return undefined;

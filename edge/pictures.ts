@@ -59,6 +59,9 @@ export interface BegunPicture {
   readonly items: AsyncGenerator<PictureItem, void, undefined>;
 }
 
+/** The bucket gets this long for a picture that a job has stored. */
+const STORED_READ_DEADLINE_MS = 10_000;
+
 export class Pictures {
   readonly #images: ImageStore;
   readonly #jobs: JobNamespace;
@@ -141,7 +144,9 @@ export class Pictures {
       if (spec.store) this.#images.remember(spec.cacheKey, entry, decodeBase64(image));
       return wantsBytes ? image : '';
     }
-    const stored = await this.#images.readImage(entry, waitUntil);
+    // It was stored a moment ago: slow is not missing, and drawing it again would take longer.
+    const deadlineMs = STORED_READ_DEADLINE_MS;
+    const stored = await this.#images.readImage(entry, waitUntil, { deadlineMs });
     if (stored === undefined) return undefined;
     return wantsBytes ? encodeBase64(stored.bytes) : '';
   }

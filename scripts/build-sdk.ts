@@ -14,7 +14,7 @@ import { describeWireTypes } from './sdk/wire-types.ts';
 
 const SOURCES = path.join(ROOT, 'shared/client');
 /** Entry points: what may stand behind `pixart-edge` in an import. */
-const ENTRIES = ['index', 'react', 'element'] as const;
+const ENTRIES = ['index', 'react', 'element', 'signing'] as const;
 
 /** @param folder  where the package goes; what is there is replaced */
 export async function buildSdk(folder: string): Promise<void> {
@@ -92,6 +92,7 @@ async function describe(): Promise<object> {
       '.': entry('index'),
       './react': entry('react'),
       './element': entry('element'),
+      './signing': entry('signing'),
       './package.json': './package.json',
     },
     peerDependencies: { react: '>=18' },

@@ -44,6 +44,7 @@ async function makeGoldens(folder: string): Promise<void> {
   await python('schedulers.py', at('schedulers'));
   await python('resize.py', at('resize'));
   await python('adapters.py', at('adapters'));
+  await python('sigma.py', at('sigma'));
   await python('tokenizer.py', 'fixture', at('tokenizer'));
   if (!existsSync(DEFAULT_CHECKPOINT)) {
     throw new Error(`${DEFAULT_CHECKPOINT} is missing: its goldens were not made.`);

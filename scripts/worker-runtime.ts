@@ -21,6 +21,8 @@ export interface WorkerOptions {
   readonly stateDir?: string | undefined;
   /** Isolates that share the Durable Objects and the bucket, each with a socket of its own. Default 1. */
   readonly isolates?: number | undefined;
+  /** Module that the Worker is bundled from, from the root; absent: that of `wrangler.toml`. */
+  readonly entry?: string | undefined;
   /** Gets each line that the Worker logs. Absent: it goes to standard output. */
   readonly onLog?: ((line: string) => void) | undefined;
 }
@@ -68,7 +70,9 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
     bindings: { ...shared.bindings, ...options.bindings, GPU_URL: gpuUrl },
     unsafeDirectSockets: [socket],
   };
-  const modules = [{ type: 'ESModule', path: 'index.js', contents: await bundleWorker() }];
+  const modules = [
+    { type: 'ESModule', path: 'index.js', contents: await bundleWorker(options.entry) },
+  ];
   const miniflare = new Miniflare(
     convertV4MiniflareOptions({
       host: '127.0.0.1',
@@ -133,10 +137,10 @@ export function loadRuntime() {
 }
 
 /** The Worker as one module. */
-export async function bundleWorker(): Promise<string> {
+export async function bundleWorker(entry = 'edge/index.ts'): Promise<string> {
   const result = await build({
     absWorkingDir: ROOT,
-    entryPoints: ['edge/index.ts'],
+    entryPoints: [entry],
     bundle: true,
     write: false,
     format: 'esm',

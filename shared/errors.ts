@@ -126,6 +126,7 @@ export const ERRORS = {
     retryable: false,
     openai: { type: 'image_generation_user_error', code: 'moderation_blocked', status: 400 },
   },
+  request_quarantined: badValue('The request has stopped the model server before'),
   idempotency_mismatch: badValue(
     'The idempotency key belongs to another request',
     'idempotency_mismatch',

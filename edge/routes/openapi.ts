@@ -18,6 +18,7 @@ import { deletedImage, imagesResponse, modelList, modelObject } from '#shared/sc
 import { openAiErrorBody, problem } from '#shared/schemas/problem.ts';
 import { FITS } from '#shared/variant.ts';
 import type { AppEnv, Deps } from '../app-env.ts';
+import { replicatePaths, replicateSchemas } from './replicate/describe-routes.ts';
 
 const VERSION = '0.1.0';
 
@@ -129,6 +130,7 @@ export function buildDocument(): Record<string, unknown> {
         },
       },
       ...keyPaths(),
+      ...replicatePaths(),
       '/i/{name}': {
         get: {
           operationId: 'readImage',
@@ -186,6 +188,19 @@ export function buildDocument(): Record<string, unknown> {
         },
       },
       '/readyz': probe('readyz', 'Whether a model server can take work'),
+      '/hooks/replicate': {
+        post: {
+          operationId: 'replicateHook',
+          summary: 'Where Replicate tells that a prediction has changed; signed by it',
+          security: [],
+          responses: {
+            200: { description: 'Heard, now or before' },
+            202: { description: 'It concerns nobody here' },
+            401: { $ref: '#/components/responses/Problem' },
+            404: { $ref: '#/components/responses/Problem' },
+          },
+        },
+      },
     },
     components: {
       securitySchemes: { apiKey: { type: 'http', scheme: 'bearer', description: 'pxe_sk_…' } },
@@ -211,6 +226,7 @@ export function buildDocument(): Record<string, unknown> {
         Usage: toSchema(usageObject),
         Model: toSchema(modelObject),
         ModelList: toSchema(modelList),
+        ...replicateSchemas(),
         OpenAiError: toSchema(openAiErrorBody),
         Problem: toSchema(problem),
       },

@@ -71,7 +71,7 @@ export class CogUpstream implements Upstream {
         watch.touch();
         for (const item of decode(decoder, value)) {
           if (item.kind === 'comment') continue;
-          const event = toUpstreamEvent(item);
+          const event = toUpstreamEvent(item, request.id);
           if (event === undefined) continue;
           yield event;
           // Whatever follows the end is not listened to.
@@ -177,7 +177,7 @@ function decode(decoder: SseDecoder, chunk: Uint8Array) {
   }
 }
 
-function toUpstreamEvent(event: SseEvent): UpstreamEvent | undefined {
+function toUpstreamEvent(event: SseEvent, id: string): UpstreamEvent | undefined {
   switch (event.event) {
     case 'preview': {
       const parsed = predictionPreview.safeParse(parseData(event));
@@ -187,6 +187,11 @@ function toUpstreamEvent(event: SseEvent): UpstreamEvent | undefined {
     case 'completed': {
       const parsed = prediction.safeParse(parseData(event));
       if (!parsed.success) throw unusable(event, parsed.error);
+      if (parsed.data.id !== undefined && parsed.data.id !== id) {
+        throw new ServiceError('upstream_mismatch', {
+          message: 'the answer is that of another id',
+        });
+      }
       return { type: 'completed', prediction: parsed.data };
     }
     case 'log':

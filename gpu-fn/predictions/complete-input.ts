@@ -57,6 +57,7 @@ export function completeInput(
   }
   checkPictures(input, info);
   checkCapabilities(input, info);
+  checkModel(input.model, info);
   const { image, mask, style, control_image: controlImage, model, ...rest } = input;
   if (style != null && !info.styles?.includes(style)) {
     const names = info.styles?.join(', ') ?? '';
@@ -90,6 +91,15 @@ function checkPictures(input: PredictionInput, info: ModelInfo): void {
       throw refuse(field, `is not for ${info.id}, which has no VAE encoder`);
     }
   }
+}
+
+/** Each function serves one model; a request may say which it means. */
+function checkModel(model: string | null | undefined, { id }: ModelInfo): void {
+  if (model == null || model === id) return;
+  throw new ServiceError('model_not_found', {
+    detail: `There is no model ${JSON.stringify(model)} here; this function draws with ${id}.`,
+    param: 'model',
+  });
 }
 
 /** What only some models can do, and how the refusal says so. */

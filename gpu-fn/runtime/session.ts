@@ -19,6 +19,8 @@ export interface SessionOptions {
   /** threads of one run; default 1, which is the fastest on a host with other load */
   readonly threads?: number;
   readonly provider?: 'cpu' | 'cuda';
+  /** false: weights stay as they are mapped from disk, which is slower and holds them once. Default true. */
+  readonly prepack?: boolean;
   /** Writes the graph as the runtime optimised it; for tests that look at fusions. */
   readonly optimizedModelPath?: string;
 }
@@ -59,7 +61,7 @@ export function runtimeVersion(): string {
  */
 export async function openSession(
   path: string,
-  { threads = 1, provider = 'cpu', optimizedModelPath }: SessionOptions = {},
+  { threads = 1, provider = 'cpu', prepack = true, optimizedModelPath }: SessionOptions = {},
 ): Promise<Session> {
   let session: ort.InferenceSession;
   try {
@@ -73,7 +75,7 @@ export async function openSession(
       enableMemPattern: true,
       logSeverityLevel: 3,
       ...(optimizedModelPath === undefined ? {} : { optimizedModelFilePath: optimizedModelPath }),
-      extra: extraOptions()[provider],
+      extra: extraOptions(prepack)[provider],
     });
   } catch (cause) {
     throw new SessionError(`${path}: ${messageOf(cause)}`, { cause });
@@ -83,10 +85,11 @@ export async function openSession(
 }
 
 /** Every leaf must be a string. */
-const extraOptions = () => ({
+const extraOptions = (prepack: boolean) => ({
   cpu: {
     session: {
       intra_op: { allow_spinning: '0' },
+      ...(prepack ? {} : { disable_prepacking: '1' }),
       x64quantprecision: hasExactInt8(cpuFlags()) ? '0' : '1',
     },
     // The fused kernel is scalar code: 5 times slower than Add and LayerNormalization apart.

@@ -15,6 +15,7 @@ import type {
   RunOptions,
   StepEvent,
 } from '../pipeline/components.ts';
+import { decodeControl } from './decode-control.ts';
 import { decodeEdit } from './decode-edit.ts';
 import { describeFailure, describeSetupFailure } from './describe-failure.ts';
 import type { InferenceJob, JobResult, JobWarning, StageTimings } from './engine.ts';
@@ -159,12 +160,17 @@ async function runJob(job: InferenceJob, deps: RunJobDeps): Promise<JobResult> {
   const { input } = job;
   let timings: StageTimings = { text_ms: 0, denoise_ms: 0, vae_ms: 0, image_ms: 0 };
   let promptTokens: number | undefined;
+  let edges: Pixels | undefined;
   const edit = await decodeEdit(input);
   const warnings = new Map<string, JobWarning>();
+  const control = await decodeControl(input);
   for (let pictureIndex = 0; pictureIndex < input.num_outputs; pictureIndex += 1) {
     stopIfCanceled();
     signal.throwIfAborted();
-    const options = toGenerateOptions(input, pictureIndex, edit);
+    const options = {
+      ...toGenerateOptions(input, pictureIndex, edit),
+      ...(control && { control }),
+    };
     let previews: Promise<void> = Promise.resolve();
     const generated = await pipeline.generate(options, {
       signal,
@@ -198,28 +204,41 @@ async function runJob(job: InferenceJob, deps: RunJobDeps): Promise<JobResult> {
       warnings.set(`${warning.code} ${warning.message}`, warning);
     }
     promptTokens = generated.promptTokens;
-    const sha256 = createHash('sha256').update(bytes).digest('hex');
-    const { width, height } = generated.image;
-    const owned = ownBuffer(bytes);
-    deps.emit(
-      {
-        type: 'picture',
-        pictureIndex,
-        mimeType: `image/${input.output_format}`,
-        bytes: owned,
-        sha256,
-        seed: generated.seed,
-        width,
-        height,
-      },
-      [owned.buffer],
-    );
+    emitPicture({ bytes, image: generated.image, seed: generated.seed, pictureIndex }, job, deps);
+    edges = generated.edges;
+  }
+  if (input.return_edges && edges !== undefined) {
+    // After the pictures, so that they are where they are without it.
+    const bytes = await deps.encodeImage(edges, {
+      format: input.output_format,
+      quality: input.output_quality,
+      info: pipeline.info,
+    });
+    const pictureIndex = input.num_outputs;
+    emitPicture({ bytes, image: edges, seed: input.seed, pictureIndex }, job, deps);
   }
   return {
     timings,
     warnings: [...warnings.values()],
     ...(promptTokens !== undefined && { promptTokens }),
   };
+}
+
+function emitPicture(
+  {
+    bytes,
+    image: { width, height },
+    ...picture
+  }: { bytes: Uint8Array; image: Pixels; seed: number; pictureIndex: number },
+  { input }: InferenceJob,
+  { emit }: RunJobDeps,
+): void {
+  const sha256 = createHash('sha256').update(bytes).digest('hex');
+  const owned = ownBuffer(bytes);
+  const mimeType = `image/${input.output_format}`;
+  emit({ type: 'picture', ...picture, mimeType, bytes: owned, sha256, width, height }, [
+    owned.buffer,
+  ]);
 }
 
 /**

@@ -10,6 +10,7 @@ import type { ModelInfo } from '#shared/schemas/model.ts';
 import type { Log } from '../log.ts';
 import type { Engine, EngineHealth, InferenceJob, JobResult, RunOptions } from './engine.ts';
 import type { FromWorker, ToWorker, WorkerData } from './protocol.ts';
+import { Quarantine } from './quarantine.ts';
 
 export interface WorkerPoolOptions {
   readonly size: number;
@@ -31,6 +32,7 @@ const RESTART_DELAY_MS = 200;
 
 interface RunningJob {
   readonly jobId: number;
+  readonly job: InferenceJob;
   readonly onEvent: RunOptions['onEvent'];
   readonly settle: PromiseWithResolvers<JobResult>;
 }
@@ -52,6 +54,7 @@ export class WorkerPool implements Engine, AsyncDisposable {
   readonly #options: WorkerPoolOptions;
   readonly #slots = new Set<Slot>();
   readonly #waiting: PromiseWithResolvers<Slot>[] = [];
+  readonly #quarantine = new Quarantine({ now: Date.now });
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #startedAt = new Date();
   readonly #firstReady = Promise.withResolvers<void>();
@@ -99,6 +102,7 @@ export class WorkerPool implements Engine, AsyncDisposable {
 
   async run(job: InferenceJob, { signal, onEvent }: RunOptions): Promise<JobResult> {
     signal.throwIfAborted();
+    this.#quarantine.check(job);
     const slot = await this.#idleSlot(signal);
     if (signal.aborted) {
       this.#release(slot);
@@ -119,7 +123,7 @@ export class WorkerPool implements Engine, AsyncDisposable {
       });
       void settle.promise.catch(() => undefined).finally(() => this.#clear(timer));
     };
-    slot.running = { jobId, onEvent, settle };
+    slot.running = { jobId, job, onEvent, settle };
     this.#send(slot, { type: 'run', jobId, job, cancelFlag });
     signal.addEventListener('abort', cancel, { once: true });
     try {
@@ -259,6 +263,7 @@ export class WorkerPool implements Engine, AsyncDisposable {
       }),
     );
     if (slot.retired || this.#state !== 'running') return;
+    if (running !== undefined && !slot.disobeyed) this.#quarantine.countDeath(running.job);
     if (!this.#completedAt) {
       this.#failSetup(slot, 'The worker stopped while it loaded the model.', `exit code ${code}`);
       return;

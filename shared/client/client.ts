@@ -121,7 +121,7 @@ export class PixartEdge {
     return buildImageUrl(this.origin, id, options);
   }
 
-  /** URL that draws: for an `<img>` and nothing else. It needs a publishable key, or a signature of the service's. */
+  /** URL that draws, for an `<img>`. It needs a publishable key, or the signature that `pixart-edge/signing` makes on a server. */
   promptUrl(prompt: string, options: PromptUrlOptions = {}): string {
     return buildPromptUrl(this.origin, prompt, options);
   }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { isNotModified, parseRange } from '../../edge/conditional.ts';
+import { isNotModified, parseRange, preconditionFails } from '../../edge/conditional.ts';
 
 const validators = { etag: '"abc"', lastModifiedMs: 1_700_000_000_500 };
 
@@ -57,4 +57,11 @@ describe('parseRange()', () => {
     expect(range(new Date(1_700_000_000_000).toUTCString())).toBeDefined();
     expect(range(new Date(1_700_000_001_000).toUTCString())).toBeUndefined();
   });
+});
+
+test('preconditionFails() compares strongly, and accepts any file for a star', () => {
+  const fails = (match?: string) =>
+    preconditionFails(new Headers(match === undefined ? {} : { 'If-Match': match }), '"a"');
+  expect([fails(), fails('"a"'), fails('*'), fails('"b", "a"')]).toEqual(Array(4).fill(false));
+  expect([fails('"b"'), fails('W/"a"'), fails('a')]).toEqual(Array(3).fill(true));
 });

@@ -151,4 +151,45 @@ describe('ImageStore', () => {
     expect((await isolate().readImage({ digest }, waitUntil))?.bytes).toEqual(bytes);
     await settle();
   });
+
+  test('ImageStore uses no copy of a picture that was deleted', async () => {
+    const { bucket, clock, deletions, isolate, waitUntil, settle } = await setUp();
+    const store = isolate();
+    expect(await store.readImage({ digest }, waitUntil)).toBeDefined();
+    await settle();
+    // Deleted by another isolate: this one has it in memory, and the data centre in its cache.
+    bucket.objects.delete(`img/${digest}`);
+    clock.nowMs += 10_000;
+    deletions.push({ name: `img/${digest}`, atMs: clock.nowMs });
+    expect(await store.readImage({ digest }, waitUntil)).toBeUndefined();
+    expect(await isolate().readImage({ digest }, waitUntil)).toBeUndefined();
+  });
+
+  test('ImageStore drops pictures and entries at the end of their retention', async () => {
+    const { bucket, clock, isolate, waitUntil, settle } = await setUp({ retentionMs: 3_600_000 });
+    const store = isolate();
+    clock.nowMs = entry.createdMs + 3_599_999;
+    expect(await store.findEntry('key1', waitUntil)).toBeDefined();
+    expect(await store.readImage({ digest }, waitUntil)).toBeDefined();
+    clock.nowMs += 1;
+    expect(await store.findEntry('key1', waitUntil)).toBeUndefined();
+    expect(await store.readImage({ digest }, waitUntil)).toBeUndefined();
+    expect(await isolate(false).readImage({ digest }, waitUntil)).toBeUndefined();
+    await settle();
+    expect(bucket.objects.has(`img/${digest}`)).toBe(false);
+  });
+
+  test('ImageStore never puts a private picture into the cache', async () => {
+    const { bucket, cache, isolate, waitUntil, settle } = await setUp({ filled: false });
+    const mine = { ...entry, owner: 'acme' };
+    await storePicture(bucket as unknown as R2Bucket, claim, mine, bytes);
+    expect([...bucket.objects.keys()]).toEqual([`private/acme/${digest}`, 'key/key1']);
+    const store = isolate();
+    expect(await store.findEntry('key1', waitUntil)).toEqual(mine);
+    expect((await store.readImage({ digest, owner: 'acme' }, waitUntil))?.bytes).toEqual(bytes);
+    expect(await store.readImage({ digest }, waitUntil)).toBeUndefined();
+    expect(await store.readImage({ digest, owner: 'other' }, waitUntil)).toBeUndefined();
+    await settle();
+    expect(cache.responses.size).toBe(0);
+  });
 });

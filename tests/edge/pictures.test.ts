@@ -73,6 +73,20 @@ describe('Pictures', () => {
     expect(posted).toEqual([]);
   });
 
+  test('Pictures wait for a slow bucket rather than draw again what a job has stored', async () => {
+    const { draw, posted, bucket } = await setUp({ stored: true, answers: [{}] });
+    let reads = 0;
+    // The look-up for the cache gives up after half a second; the job's word is worth a longer wait.
+    const { get } = bucket;
+    bucket.get = async (name) => {
+      reads += 1;
+      await new Promise((resolve) => setTimeout(resolve, 700));
+      return get.call(bucket, name);
+    };
+    expect(await draw()).toEqual(['coalesced', true]);
+    expect([posted.length, reads]).toEqual([1, 2]);
+  });
+
   test('Pictures that a job hands over are found in memory from then on', async () => {
     const { draw, posted } = await setUp({
       stored: false,

@@ -6,7 +6,7 @@ import { type RunningWorker, startWorker } from '../../scripts/worker-runtime.ts
 import { MODEL } from './model.ts';
 import { startUpstream, type UpstreamStandIn } from './upstream.ts';
 
-const SIGNING_KEY = 'test:a signing key for the tests';
+export const SIGNING_KEY = 'test:a signing key for the tests';
 
 export interface RunningEdge extends AsyncDisposable {
   readonly url: string;
@@ -18,6 +18,8 @@ export interface RunningEdge extends AsyncDisposable {
   readonly log: Record<string, unknown>[];
   /** A second key, of another account. */
   readonly otherKey: string;
+  /** More keys, as `accounts` asked for them. */
+  readonly keys: readonly string[];
   /** POSTs a generation with the key. */
   generate(body: unknown, init?: RequestInit): Promise<Response>;
 }
@@ -25,6 +27,9 @@ export interface RunningEdge extends AsyncDisposable {
 export async function startEdge({
   bindings = {},
   stateDir,
+  entry,
+  accounts = [],
+  gpuUrl,
   rate = 100_000,
   burst = 10_000,
   scopes = ['generate', 'read'],
@@ -32,6 +37,12 @@ export async function startEdge({
 }: {
   bindings?: Record<string, string>;
   stateDir?: string;
+  /** Module of the Worker, where it is not the real one. */
+  entry?: string;
+  /** One more key for each of them. */
+  accounts?: readonly string[];
+  /** Where the function is, when it is not the stand-in. */
+  gpuUrl?: string;
   rate?: number;
   burst?: number;
   scopes?: readonly string[];
@@ -41,11 +52,15 @@ export async function startEdge({
   const { key, id, sha256 } = await createApiKey();
   const other = await createApiKey();
   const budget = { scopes, rate, burst, streams: 10_000 };
+  const others = await Promise.all(
+    accounts.map(async (account) => ({ ...(await createApiKey()), account })),
+  );
   const log: Record<string, unknown>[] = [];
   const worker = await startWorker({
-    gpuUrl: upstream.url,
+    gpuUrl: gpuUrl ?? upstream.url,
     stateDir,
     isolates,
+    entry,
     onLog: (line) => log.push(parseLine(line)),
     bindings: {
       MODELS: JSON.stringify([MODEL]),
@@ -53,6 +68,7 @@ export async function startEdge({
       API_KEYS_BOOTSTRAP: JSON.stringify([
         { id, sha256, ...budget },
         { id: other.id, sha256: other.sha256, account: 'other', ...budget },
+        ...others.map(({ key: _, ...record }) => ({ ...record, ...budget })),
       ]),
       READS_PER_MINUTE: '1000000',
       ...bindings,
@@ -66,6 +82,7 @@ export async function startEdge({
     key,
     keyId: id,
     otherKey: other.key,
+    keys: others.map(({ key: other }) => other),
     log,
     generate: (body, init = {}) =>
       fetch(`${url}/v1/images/generations`, {

@@ -52,6 +52,8 @@ export interface UpstreamStandIn {
   behaviour: Behaviour;
   /** Cog's word for its state. */
   status: string;
+  /** How far its clock is ahead. */
+  clockOffsetMs: number;
   /** Resolves when a prediction for which the test holds is there. */
   when(test: () => boolean): Promise<void>;
   /** Cuts every connection and stops listening. */
@@ -61,10 +63,13 @@ export interface UpstreamStandIn {
   close(): Promise<void>;
 }
 
+/** @param port  0 picks a free one */
 export async function startUpstream({
   signingKey,
+  port: wantedPort = 0,
 }: {
   signingKey?: string;
+  port?: number;
 } = {}): Promise<UpstreamStandIn> {
   const sockets = new Set<Socket>();
   const watchers = new Set<() => void>();
@@ -86,6 +91,7 @@ export async function startUpstream({
     refused: [],
     behaviour: {},
     status: 'READY',
+    clockOffsetMs: 0,
     when: (test) =>
       new Promise((resolve) => {
         const watcher = () => {
@@ -123,7 +129,7 @@ export async function startUpstream({
             header: (name) => request.headers[name.toLowerCase()] as string | undefined,
             keys,
             nonces,
-            nowMs: Date.now(),
+            nowMs: Date.now() + standIn.clockOffsetMs,
           },
         );
       } catch (error) {
@@ -185,7 +191,7 @@ export async function startUpstream({
     port = (server.address() as AddressInfo).port;
   }
 
-  await listen(0);
+  await listen(wantedPort);
   return standIn;
 }
 
@@ -232,7 +238,8 @@ export function toDataUri(bytes: Uint8Array): string {
   return `data:image/png;base64,${Buffer.from(bytes).toString('base64')}`;
 }
 
-function completedOf({ id, input }: ReceivedPrediction): Record<string, unknown> {
+/** Data of the final event. */
+export function completedOf({ id, input }: ReceivedPrediction): Record<string, unknown> {
   const bytes = pictureOf(input);
   return {
     id,

@@ -80,4 +80,24 @@ describe('completeInput()', () => {
     );
     expect(() => complete({ style: 'manga' }, { info })).toThrow('must be one of anime');
   });
+
+  it('refuses what only other models can do, naming the field', () => {
+    const image = 'data:image/png;base64,iVBORw0KGgo=';
+    const info: ModelInfo = { ...TEST_MODEL, capabilities: ['control', 'lora'] };
+    const loras = [{ id: 'style', weight: 1 }];
+    for (const fields of [{ control_image: image }, { loras }] as const) {
+      const [param] = Object.keys(fields);
+      expect(() => complete(fields)).toThrow(expect.objectContaining({ param }));
+      expect(complete(fields, { info })).toMatchObject(fields);
+    }
+    expect(() => complete({ decoder: 'full' }, { info })).toThrow('must be fast');
+    expect(() => complete({ return_edges: true }, { info })).toThrow('needs control_image');
+  });
+
+  it('refuses another model than the one that is served', () => {
+    expect(complete({ model: TEST_MODEL.id }).model).toBe(TEST_MODEL.id);
+    expect(() => complete({ model: 'owner/other' })).toThrow(
+      expect.objectContaining({ code: 'model_not_found', param: 'model' }),
+    );
+  });
 });

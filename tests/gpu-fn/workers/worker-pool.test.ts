@@ -184,10 +184,22 @@ describe('WorkerPool.run()', () => {
     expect(pool.health().status).toBe('ready');
   });
 
+  it('refuses what has killed two workers, and goes on drawing for others', async () => {
+    let restarts = 0;
+    const pool = await startPool({ onRestart: () => (restarts += 1) });
+    for (const code of ['upstream_lost', 'upstream_lost', 'request_quarantined']) {
+      await expect(run(pool, job('exit')).result).rejects.toMatchObject({ code });
+    }
+    await run(pool, job('draw')).result;
+    expect(restarts).toBe(2);
+  });
+
   it('gives up when workers keep dying', async () => {
     const pool = await startPool();
-    for (let i = 0; i < 4; i += 1) {
-      await expect(run(pool, job('exit')).result).rejects.toMatchObject({ code: 'upstream_lost' });
+    for (let seed = 0; seed < 4; seed += 1) {
+      await expect(run(pool, job('exit', { seed })).result).rejects.toMatchObject({
+        code: 'upstream_lost',
+      });
     }
     await pool.defunct;
     expect(pool.health().status).toBe('defunct');
