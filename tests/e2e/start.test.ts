@@ -49,6 +49,7 @@ interface Started {
 function start(
   env: Record<string, string>,
   command: readonly string[] = ['node', 'scripts/start.js'],
+  { detached = false }: { detached?: boolean } = {},
 ): Started {
   const [program = '', ...args] = command;
   const { npm_lifecycle_event: _, ...inherited } = process.env;
@@ -61,6 +62,7 @@ function start(
       ...env,
     },
     stdio: ['ignore', 'pipe', 'pipe'],
+    detached,
   });
   started.push(child);
   let output = '';
@@ -186,6 +188,17 @@ describe('npm start', { timeout: 240_000 }, () => {
       expect(await isRefused(`http://127.0.0.1:${port}`)).toBe(true);
     },
   );
+
+  it('ends on a Ctrl-C in the terminal, which reaches npm and all that it started', async () => {
+    const port = await findFreePort();
+    const { child, ready } = start({ PORT: String(port) }, ['npm', 'start'], { detached: true });
+    await ready;
+    const children = descendants(child.pid!);
+    // A terminal sends to the foreground process group, not to one process.
+    process.kill(-child.pid!, 'SIGINT');
+    await vi.waitFor(() => expect(children.filter(isAlive)).toEqual([]), { timeout: 20_000 });
+    expect(await isRefused(`http://127.0.0.1:${port}`)).toBe(true);
+  });
 
   it('refuses to start twice from one folder, naming the one that runs', async () => {
     const port = await findFreePort();
