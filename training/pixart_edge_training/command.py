@@ -1,6 +1,6 @@
 """The command line: `python -m pixart_edge_training <stage>`; each stage reads what earlier stages left in the work folder.
 
-Order: vae, transformer, lcm, vae-decoder (optional), evaluator, export, evaluate, publish.
+Order: vae, transformer, lcm, vae-decoder (optional), evaluator, second-evaluator, export, evaluate, publish.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 
 from . import config as c
 from .composition import MIXTURES
-from .data import CorpusScenes, Scenes, SentencePieceTokens, SyntheticScenes, Tokens, WordTokens
+from .data import CorpusScenes, MixedScenes, Scenes, SentencePieceTokens, SyntheticScenes, Tokens, WordTokens
 from .errors import TrainingError, ensure_writable
 from .optim import Budget
 from .parallel import run_processes
@@ -104,12 +104,29 @@ def run_lcm(args: argparse.Namespace) -> None:
     )
 
 
-def run_evaluator(args: argparse.Namespace) -> None:
+def scenes_for_judges(args: argparse.Namespace) -> Scenes:
+    """Real renders of every cell: what a generator must not see, its judge has to know."""
+    if args.smoke:
+        return scenes_for(args, "train")
+    train = CorpusScenes(args.data / "sprites", "train")
+    share = c.EvaluatorTraining.held_out_share / 2
+    held_out = [
+        (CorpusScenes(args.data / "sprites", split, bank=train.sampler.bank), share)
+        for split in ("heldout-style", "heldout-colour")
+    ]
+    return MixedScenes(train, *held_out)
+
+
+def run_evaluator(args: argparse.Namespace, *, stage: str = "evaluator") -> None:
     from .evaluator import train_evaluator
 
     preset, budget = c.preset_named(args.preset), Budget(args.minutes, args.steps)
-    train, validation = scenes_for(args, "train"), scenes_for(args, "validation")
-    train_evaluator(train, validation, preset, c.EvaluatorTraining(), budget, args.work)
+    train, validation = scenes_for_judges(args), scenes_for(args, "validation")
+    train_evaluator(train, validation, preset, c.EvaluatorTraining(), budget, args.work, stage=stage)
+
+
+def run_second_evaluator(args: argparse.Namespace) -> None:
+    run_evaluator(args, stage="second-evaluator")
 
 
 def run_export(args: argparse.Namespace) -> None:
@@ -125,21 +142,28 @@ def run_export(args: argparse.Namespace) -> None:
 
 def run_evaluate(args: argparse.Namespace) -> None:
     from .checkpoints import load_checkpoint
-    from .evaluate import evaluate, misses, write_report
-    from .evaluator import STAGE, load_evaluator
+    from .evaluate import Judges, evaluate, misses, write_report
+    from .evaluator import SECOND_STAGE, STAGE, load_evaluator
     from .loader import load_networks
     from .scenes import SceneSampler
+    from .train_transformer import trained_networks
 
     preset = c.preset_named(args.preset)
     first = SceneSampler(args.data / "sprites", "validation")
-    accuracy = load_checkpoint(args.work / f"{STAGE}.pt", stage=STAGE, preset=preset.name)["scores"]
+    stages = [stage for stage in (STAGE, SECOND_STAGE) if (args.work / f"{stage}.pt").is_file() or stage == STAGE]
+    judges = [load_evaluator(preset, args.work, stage=stage) for stage in stages]
+    has_teacher = (args.work / "transformer.pt").is_file()
     report = evaluate(
         load_networks(args.model),
-        load_evaluator(preset, args.work),
+        Judges(*judges),
         lambda split: SceneSampler(args.data / "sprites", split, bank=first.bank),
         samplers=args.samplers,
         spread=c.Drawing.spread,
-        evaluator_accuracy=accuracy,
+        accuracies={
+            stage: load_checkpoint(args.work / f"{stage}.pt", stage=stage, preset=preset.name)["scores"]
+            for stage in stages
+        },
+        teacher=trained_networks(preset, tokens_for(args), args.work) if has_teacher else None,
     )
     report["misses"] = misses(report, args.samplers[0])
     write_report(args.model / "scores.json", report)
@@ -158,7 +182,8 @@ STAGES: dict[str, tuple[Callable[[argparse.Namespace], None], float | None, str]
     "vae-decoder": (run_vae_decoder, 6, "train only the codec's decoder further; latents stay as they are"),
     "transformer": (run_transformer, 60, "train denoiser and text encoder on the codec's latents"),
     "lcm": (run_lcm, 10, "distil to four steps"),
-    "evaluator": (run_evaluator, 4, "train the judge on real renders"),
+    "evaluator": (run_evaluator, 5, "train the judge on real renders"),
+    "second-evaluator": (run_second_evaluator, 8, "train a judge of another build, to confirm the first"),
     "export": (run_export, None, "write int8 weights and configurations in diffusers layout"),
     "evaluate": (run_evaluate, None, "score exported weights and print the table"),
     "publish": (run_publish, None, "draw the sheet and curves, write the model card"),
@@ -197,7 +222,7 @@ def _parser() -> argparse.ArgumentParser:
         if name in ("evaluate", "publish"):
             stage.add_argument("--model", type=Path, default=MODEL, help="an exported folder")
         if name == "evaluate":
-            stage.add_argument("--samplers", nargs="+", default=["lcm-4", "lcm-2", "ddim-20-cfg-2"])
+            stage.add_argument("--samplers", nargs="+", default=["lcm-4", "lcm-2"])
     return parser
 
 

@@ -165,9 +165,10 @@ class LcmTraining:
 
 @dataclass(frozen=True)
 class EvaluatorTraining:
-    """A ConvNet that names what a picture shows; trained on real renders only, with its own seed."""
+    """Networks that name what a picture shows; trained on real renders only, with their own seeds."""
 
     seed: int = 41
+    held_out_share: float = 0.25  # of the renders show cells that no generator is trained on
     picture: int = 64  # px
     batch_size: int = 64
     learning_rate: float = 2e-3

@@ -211,6 +211,26 @@ class CorpusScenes:
         return SceneBatch(drawn.images, drawn.captions, labels, drawn.object_mask, held_out)
 
 
+class MixedScenes:
+    """Several streams side by side: every batch holds the given share of each, the first takes what rounding leaves."""
+
+    def __init__(self, first: Scenes, *others: tuple[Scenes, float]) -> None:
+        self.vocabulary = first.vocabulary
+        self._first, self._others = first, others
+
+    def batch(self, cursor: int, count: int) -> SceneBatch:
+        counts = [round(share * count) for _, share in self._others]
+        parts = [self._first.batch(cursor, count - sum(counts))]
+        parts += [scenes.batch(cursor, part) for (scenes, _), part in zip(self._others, counts, strict=True) if part]
+        return SceneBatch(
+            torch.cat([part.pictures for part in parts]),
+            [caption for part in parts for caption in part.captions],
+            {name: torch.cat([part.labels[name] for part in parts]) for name in parts[0].labels},
+            torch.cat([part.mask for part in parts]),
+            torch.cat([part.held_out for part in parts]),
+        )
+
+
 class SentencePieceTokens:
     """The shipped tokenizer: lower-cased and stripped text, ended with </s>."""
 

@@ -15,12 +15,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .baselines import TrainingScenes
 from .data import nearer_the_middle
-from .evaluator import Evaluator, to_evaluator
+from .evaluator import Evaluator, PatchEvaluator, to_evaluator
 from .measures import (
     BACKDROP_ERROR_MAX,
     backdrop_errors,
     colour_ranks,
+    frechet_distance,
     is_see_through,
     mean_gradients,
 )
@@ -36,15 +38,32 @@ GOALS = {
 }
 PER_CONCEPT = 2
 HELD_OUT_SCENES = 160
+DISTRIBUTION_SCENES = 960
+FIRST_SEED, DISTRIBUTION_SEED, FLOOR_SEED = 60_000_000, 70_000_000, 80_000_000
 
 Draw = Callable[[Networks, list[str]], Tensor]
+
+
+@dataclass(frozen=True)
+class Judges:
+    """Who names what a picture shows. The second one, of another build, confirms the first."""
+
+    first: Evaluator
+    second: PatchEvaluator | None = None
+
+    def embed(self, pictures: Tensor) -> Tensor:
+        return torch.cat([self.first.embed(part) for part in to_evaluator(pictures).split(64)])
+
 
 SAMPLERS: dict[str, Draw] = {
     "lcm-4": lambda networks, captions: sample_lcm(networks, captions, steps=4),
     "lcm-2": lambda networks, captions: sample_lcm(networks, captions, steps=2),
     "lcm-8": lambda networks, captions: sample_lcm(networks, captions, steps=8),
     "ddim-20-cfg-2": lambda networks, captions: sample_ddim(networks, captions, steps=20, guidance=2.0),
+    "ddim-20-cfg-3": lambda networks, captions: sample_ddim(networks, captions, steps=20, guidance=3.0),
 }
+TEACHER_SAMPLERS = ("lcm-4", "ddim-20-cfg-3")
+"""How the undistilled weights are drawn with: at the student's own four steps, and as they should be."""
 
 
 @dataclass
@@ -59,9 +78,17 @@ class ScoredScenes:
     palette_index: Tensor  # int64 [B], -1 where the thing keeps its colours
 
 
-def collect(sampler: Any, split: str, spread: float, *, per_concept: int | None = None, count: int = 0) -> ScoredScenes:
+def collect(
+    sampler: Any,
+    split: str,
+    spread: float,
+    *,
+    per_concept: int | None = None,
+    count: int = 0,
+    first_seed: int = FIRST_SEED,
+) -> ScoredScenes:
     """The first scenes of a split: `per_concept` for every concept, or simply `count`."""
-    chosen, seen, seed = [], {}, 60_000_000
+    chosen, seen, seed = [], {}, first_seed
     total = per_concept * len(sampler.vocabulary.concepts) if per_concept else count
     while len(chosen) < total:
         scene = sampler.grammar.scene(split, seed)
@@ -88,7 +115,7 @@ def collect(sampler: Any, split: str, spread: float, *, per_concept: int | None 
 
 
 @torch.no_grad()
-def score(evaluator: Evaluator, pictures: Tensor, scenes: ScoredScenes, palette: Tensor) -> dict[str, float]:
+def score(judges: Judges, pictures: Tensor, scenes: ScoredScenes, palette: Tensor) -> dict[str, float]:
     """Shares of right pictures; each attribute counts only where the caption names it."""
     said = {
         "concept": torch.ones(len(pictures), dtype=torch.bool),
@@ -96,7 +123,7 @@ def score(evaluator: Evaluator, pictures: Tensor, scenes: ScoredScenes, palette:
         "colour": scenes.palette_index >= 0,
         "backdrop": torch.tensor([scene.backdrop.said for scene in scenes.scenes]),
     }
-    parts = [evaluator(part) for part in to_evaluator(pictures).split(64)]
+    parts = [judges.first(part) for part in to_evaluator(pictures).split(64)]
     result: dict[str, float] = {}
     for name, where in said.items():
         logits = torch.cat([part[name] for part in parts])
@@ -105,6 +132,9 @@ def score(evaluator: Evaluator, pictures: Tensor, scenes: ScoredScenes, palette:
         if name == "concept":
             top5 = (logits.topk(min(5, logits.shape[1]), dim=1).indices == scenes.labels[name][:, None]).any(1)
             result["concept_top5"] = _share(top5, where)
+    if judges.second is not None:
+        named = torch.cat([judges.second(part)["concept"].argmax(1) for part in to_evaluator(pictures).split(64)])
+        result["concept_second"] = _share(named == scenes.labels["concept"], said["concept"])
     coloured = said["colour"]
     ranks = colour_ranks(pictures[coloured], palette) if bool(coloured.any()) else torch.empty(0, len(palette))
     rank = ranks.gather(1, scenes.palette_index[coloured][:, None])[:, 0] if len(ranks) else torch.empty(0)
@@ -125,17 +155,24 @@ def palette_lab(catalogue: Any) -> Tensor:
     return to_oklab(torch.tensor([parse_hex(value) for value in catalogue.palette.values()]))
 
 
+def draw(networks: Networks, sampler: str, captions: list[str]) -> Tensor:
+    """[B, 4, H, W] in [-1, 1]."""
+    latents = torch.cat([SAMPLERS[sampler](networks, captions[i : i + 64]) for i in range(0, len(captions), 64)])
+    return to_images(networks, latents)
+
+
 def evaluate(
     networks: Networks,
-    evaluator: Evaluator,
+    judges: Judges,
     sampler_for: Callable[[str], Any],
     *,
     samplers: list[str],
     spread: float,
-    evaluator_accuracy: dict[str, float],
+    accuracies: dict[str, dict[str, float]],
+    teacher: Networks | None = None,
     log: Callable[[str], None] = print,
 ) -> dict[str, Any]:
-    """Everything the model card prints, as a tree of numbers."""
+    """Everything the model card prints, as a tree of numbers. `accuracies` are the judges' own, on real renders."""
     splits = {
         "seen": collect(sampler_for("validation"), "validation", spread, per_concept=PER_CONCEPT),
         "heldout-colour": collect(sampler_for("heldout-colour"), "heldout-colour", spread, count=HELD_OUT_SCENES),
@@ -143,21 +180,44 @@ def evaluate(
         "heldout-wording": collect(sampler_for("heldout-wording"), "heldout-wording", spread, count=HELD_OUT_SCENES),
     }
     palette = palette_lab(sampler_for("validation").catalogue)
-    report: dict[str, Any] = {"evaluator": evaluator_accuracy, "goals": GOALS, "splits": {}}
+    training = TrainingScenes(sampler_for("train"), spread)
+    report: dict[str, Any] = {**accuracies, "goals": GOALS, "splits": {}}
     for name, scenes in splits.items():
-        rows = {"real": score(evaluator, scenes.real, scenes, palette)}
+        pictures = {"real": scenes.real}
         for sampler in samplers if name == "seen" else samplers[:1]:
-            latents = torch.cat(
-                [SAMPLERS[sampler](networks, scenes.captions[i : i + 64]) for i in range(0, len(scenes.captions), 64)]
-            )
-            rows[sampler] = score(evaluator, to_images(networks, latents), scenes, palette)
+            pictures[sampler] = draw(networks, sampler, scenes.captions)
+        pictures["nearest caption"] = training.nearest(scenes.captions)
+        pictures["concept only"] = training.same_concept(scenes.scenes)
+        if teacher is not None:
+            for sampler in TEACHER_SAMPLERS if name == "seen" else TEACHER_SAMPLERS[:1]:
+                pictures[f"teacher {sampler}"] = draw(teacher, sampler, scenes.captions)
+        rows = {which: score(judges, shown, scenes, palette) for which, shown in pictures.items()}
         report["splits"][name] = {"scenes": len(scenes.captions), **rows}
         log(table({name: report["splits"][name]}))
+    report["frechet"] = distances(networks, judges, sampler_for("validation"), samplers[0], spread, teacher)
+    log(str(report["frechet"]))
     return report
 
 
+@torch.no_grad()
+def distances(
+    networks: Networks, judges: Judges, sampler: Any, name: str, spread: float, teacher: Networks | None
+) -> dict[str, float]:
+    """Frechet distances to real renders in the first judge's features; `floor` is that between two sets of real ones."""
+    wanted, other = (
+        collect(sampler, "validation", spread, count=DISTRIBUTION_SCENES, first_seed=seed)
+        for seed in (DISTRIBUTION_SEED, FLOOR_SEED)
+    )
+    real = judges.embed(other.real)
+    found = {"floor": frechet_distance(judges.embed(wanted.real), real)}
+    found[name] = frechet_distance(judges.embed(draw(networks, name, wanted.captions)), real)
+    if teacher is not None:
+        found[f"teacher {name}"] = frechet_distance(judges.embed(draw(teacher, name, wanted.captions)), real)
+    return found
+
+
 COLUMNS = (
-    "concept", "concept_top5", "style", "colour", "colour_pixels", "backdrop", "backdrop_pixels", "transparency", "gradient_ratio",
+    "concept", "concept_second", "concept_top5", "style", "colour", "colour_pixels", "backdrop", "backdrop_pixels", "transparency", "gradient_ratio",
 )  # fmt: skip
 
 
@@ -167,7 +227,7 @@ def table(splits: dict[str, Any]) -> str:
     for split, rows in splits.items():
         for name, scores in rows.items():
             if name != "scenes":
-                cells = " | ".join(_cell(column, scores[column]) for column in COLUMNS)
+                cells = " | ".join(_cell(column, scores.get(column, float("nan"))) for column in COLUMNS)
                 lines.append(f"| {split} ({rows['scenes']}) | {name} | {cells} |")
     return "\n".join(lines)
 

@@ -1,7 +1,8 @@
-"""E1, the judge: a small ConvNet that names concept, style, colour and backdrop of a picture.
+"""The judges: two small networks of different build that name concept, style, colour and backdrop of a picture.
 
-It learns from real renders only, with its own seed, and never lends its features to a generator. Blur and noise during
-its training keep it from judging a codec's traces instead of the picture.
+They learn from real renders only, of every cell, held-out ones too: a judge that has never seen a blue fox cannot tell
+whether one was drawn. They have their own seeds and never lend their features to a generator. Blur and noise during
+training keep them from judging a codec's traces instead of the picture.
 """
 
 from __future__ import annotations
@@ -20,17 +21,19 @@ from .optim import Budget, Muon, learning_rate_scale, scale_learning_rates
 from .progress import RunLog
 
 STAGE = "evaluator"
+SECOND_STAGE = "second-evaluator"
+CHANNELS = 4  # RGB flattened on white, and alpha, without which white and transparent are one
 WIDTHS = (32, 64, 128, 192)
 
 
 class Evaluator(nn.Module):
-    """RGB [B, 3, 64, 64] in [-1, 1] -> logits per head. Alpha is not looked at."""
+    """The first judge, a ConvNet: [B, 4, 64, 64] in [-1, 1] -> logits per head."""
 
     def __init__(self, heads: dict[str, int]) -> None:
         super().__init__()
         self.heads = dict(heads)
         layers: list[nn.Module] = []
-        inputs = 3
+        inputs = CHANNELS
         for index, width in enumerate(WIDTHS):
             kernel, stride = (4, 4) if index == 0 else (3, 2)
             padding = 0 if index == 0 else 1
@@ -42,15 +45,55 @@ class Evaluator(nn.Module):
         # The last map is 2 x 2: layout matters for backdrops, so it is flattened, not averaged.
         self.out = nn.Linear(inputs * 4, sum(heads.values()))
 
+    def hidden_matrices(self) -> list[nn.Parameter]:
+        return [p for n, p in self.named_parameters() if p.ndim == 4 and not n.startswith("features.0.")]
+
+    def embed(self, pictures: Tensor) -> Tensor:
+        """What distances between sets of pictures are measured in. [B, 192]."""
+        return self.features(pictures).mean(dim=(2, 3))
+
     def forward(self, pictures: Tensor) -> dict[str, Tensor]:
-        logits = self.out(self.features(pictures).flatten(1))
-        return dict(zip(self.heads, logits.split(list(self.heads.values()), dim=1), strict=True))
+        return _by_head(self.out(self.features(pictures).flatten(1)), self.heads)
+
+
+class PatchEvaluator(nn.Module):
+    """The second judge, a patch transformer: [B, 4, 64, 64] in [-1, 1] -> logits per head."""
+
+    def __init__(self, heads: dict[str, int], *, width: int = 128, depth: int = 4, patch: int = 8) -> None:
+        super().__init__()
+        self.heads = dict(heads)
+        self.patches = nn.Conv2d(CHANNELS, width, patch, patch)
+        self.positions = nn.Parameter(torch.randn((EvaluatorTraining.picture // patch) ** 2, width) * 0.02)
+        self.blocks = nn.ModuleList(
+            nn.TransformerEncoderLayer(
+                width, 4, 4 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+            )
+            for _ in range(depth)
+        )
+        self.norm = nn.LayerNorm(width)
+        self.out = nn.Linear(width, sum(heads.values()))
+
+    def hidden_matrices(self) -> list[nn.Parameter]:
+        return [p for n, p in self.named_parameters() if n.startswith("blocks.") and p.ndim == 2]
+
+    def forward(self, pictures: Tensor) -> dict[str, Tensor]:
+        x = self.patches(pictures).flatten(2).mT + self.positions
+        for block in self.blocks:
+            x = block(x)
+        return _by_head(self.out(self.norm(x).mean(dim=1)), self.heads)
+
+
+ARCHITECTURES: dict[str, type[Evaluator] | type[PatchEvaluator]] = {STAGE: Evaluator, SECOND_STAGE: PatchEvaluator}
+
+
+def _by_head(logits: Tensor, heads: dict[str, int]) -> dict[str, Tensor]:
+    return dict(zip(heads, logits.split(list(heads.values()), dim=1), strict=True))
 
 
 def to_evaluator(pictures: Tensor, size: int = EvaluatorTraining.picture) -> Tensor:
-    """RGB of pictures in [-1, 1], scaled down by area. [B, 3, size, size]."""
-    rgb = pictures[:, :3].clamp(-1, 1)
-    return F.adaptive_avg_pool2d(rgb, size) if rgb.shape[-1] != size else rgb
+    """Pictures in [-1, 1], scaled down by area. [B, 4, size, size]."""
+    pictures = pictures.clamp(-1, 1)
+    return F.adaptive_avg_pool2d(pictures, size) if pictures.shape[-1] != size else pictures
 
 
 def _roughen(pictures: Tensor, generator: torch.Generator) -> Tensor:
@@ -85,22 +128,24 @@ def train_evaluator(
     budget: Budget,
     folder: Path,
     *,
+    stage: str = STAGE,
     first_seed: int = 30_000_000,
     quiet: bool = False,
-) -> Evaluator:
-    """Trains until the budget is spent, scores itself on unseen real renders and leaves `evaluator.pt`."""
+) -> Evaluator | PatchEvaluator:
+    """Trains the judge of `stage` until the budget is spent, scores it on unseen real renders and leaves `<stage>.pt`."""
     rank, world = parallel.rank(), parallel.world()
-    torch.manual_seed(config.seed)
-    evaluator = Evaluator(scenes.vocabulary.heads())
-    hidden = [p for n, p in evaluator.named_parameters() if p.ndim == 4 and not n.startswith("features.0.")]
+    seed = config.seed + list(ARCHITECTURES).index(stage)
+    torch.manual_seed(seed)
+    evaluator = ARCHITECTURES[stage](scenes.vocabulary.heads())
+    hidden = evaluator.hidden_matrices()
     chosen = {id(p) for p in hidden}
     rest = [p for p in evaluator.parameters() if id(p) not in chosen]
     adam = torch.optim.AdamW(rest, lr=config.learning_rate, weight_decay=1e-2)
     optimizers: list[torch.optim.Optimizer] = [Muon(hidden, lr=0.02), adam]
-    log = RunLog(folder, STAGE, quiet=quiet or rank > 0)
+    log = RunLog(folder, stage, quiet=quiet or rank > 0)
     step, cursor, local = 0, first_seed, config.batch_size // world
     while (progress := parallel.from_first(budget.progress(step))) < 1:
-        generator = torch.Generator().manual_seed((config.seed * 1_000_003 + step) * 64 + rank)
+        generator = torch.Generator().manual_seed((seed * 1_000_003 + step) * 64 + rank)
         batch = scenes.batch(cursor + rank * local, local)
         cursor += local * world
         rate = learning_rate_scale(
@@ -126,14 +171,14 @@ def train_evaluator(
     if rank == 0:
         unseen = validation.batch(0, 1024 if preset.name == "nano" else 64)
         scores = label_accuracy(evaluator, unseen.pictures, unseen.labels)
-        print(f"\nevaluator: {step} steps; on unseen real renders {scores}", flush=True)
+        print(f"\n{stage}: {step} steps; on unseen real renders {scores}", flush=True)
         state = {"model": evaluator.state_dict(), "heads": evaluator.heads, "scores": scores, "steps": step}
-        save_checkpoint(folder / f"{STAGE}.pt", stage=STAGE, preset=preset.name, state=state)
+        save_checkpoint(folder / f"{stage}.pt", stage=stage, preset=preset.name, state=state)
     return evaluator
 
 
-def load_evaluator(preset: Preset, folder: Path) -> Evaluator:
-    state = load_checkpoint(folder / f"{STAGE}.pt", stage=STAGE, preset=preset.name)
-    evaluator = Evaluator(state["heads"])
+def load_evaluator(preset: Preset, folder: Path, *, stage: str = STAGE) -> Evaluator | PatchEvaluator:
+    state = load_checkpoint(folder / f"{stage}.pt", stage=stage, preset=preset.name)
+    evaluator = ARCHITECTURES[stage](state["heads"])
     evaluator.load_state_dict(state["model"])
     return evaluator.eval()

@@ -1,4 +1,5 @@
-"""What can be read off pixels without a network: backdrop colour, the thing's colour, sharpness, transparency.
+"""What can be read off pixels without a network: backdrop colour, the thing's colour, sharpness, transparency; and how far
+two sets of pictures are apart.
 
 Pictures are [B, 4, H, W] in [-1, 1]. All colours are compared in OKLab.
 """
@@ -59,3 +60,17 @@ def is_see_through(pictures: Tensor) -> Tensor:
     alpha = (pictures[:, 3] / 2 + 0.5).clamp(0, 1)
     corners = torch.stack([alpha[:, :8, :8], alpha[:, :8, -8:], alpha[:, -8:, :8], alpha[:, -8:, -8:]], dim=1)
     return corners.mean(dim=(1, 2, 3)) < 0.5
+
+
+def frechet_distance(a: Tensor, b: Tensor) -> float:
+    """Distance between two sets of features as Gaussians, [N, D] and [M, D]; 0 for equal ones.
+
+    Heusel and others, "GANs Trained by a Two Time-Scale Update Rule" (2017): |mean difference|² + tr(A + B - 2 (AB)^½).
+    """
+    a, b = a.double(), b.double()
+    cov_a, cov_b = torch.cov(a.T), torch.cov(b.T)
+    values, vectors = torch.linalg.eigh(cov_a)
+    root = vectors @ torch.diag(values.clamp_min(0).sqrt()) @ vectors.T
+    crossed = torch.linalg.eigvalsh(root @ cov_b @ root).clamp_min(0).sqrt().sum()
+    apart = (a.mean(0) - b.mean(0)).square().sum()
+    return float(apart + cov_a.trace() + cov_b.trace() - 2 * crossed)

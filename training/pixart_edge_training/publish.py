@@ -19,6 +19,7 @@ CURVES = (
     ("Distillation", "lcm", "loss"),
     ("Decoder alone", "vae-decoder", "loss"),
     ("Evaluator", "evaluator", "concept"),
+    ("Second evaluator", "second-evaluator", "concept"),
 )
 
 
@@ -61,20 +62,32 @@ def _results(model: Path) -> str:
     if not path.is_file():
         return "Not scored yet."
     report: dict[str, Any] = json.loads(path.read_text())
-    accuracy = report["evaluator"]
-    judged = ", ".join(f"{name} {100 * value:.1f} %" for name, value in accuracy.items())
+    judged = _accuracies(report["evaluator"])
+    second = report.get("second-evaluator")
+    confirmed = (
+        f" A second judge of another build (right to: {_accuracies(second)}) gives *concept_second*." if second else ""
+    )
+    frechet = ", ".join(f"{name} {value:.3f}" for name, value in report["frechet"].items())
     missed = "\n".join(f"- {line}" for line in report["misses"]) or "- none"
     return f"""{table(report["splits"])}
 
-`real` is the ceiling: the same scenes rendered from the drawings. `lcm-4` is what is served; `lcm-2` draws in two steps. *concept*, *style*, *colour* and *backdrop* are named by the evaluator, which sees only
-real renders in training and names unseen ones right to: {judged}. *colour_pixels* asks whether the named colour is among the
+`real` is the ceiling: the same scenes rendered from the drawings. `lcm-4` is what is served; `lcm-2` draws in two steps.
+Three things to beat: *nearest caption*, the render of the training scene with the most similar caption; *concept only*, the
+right thing with whatever style, colour and backdrop; *teacher lcm-4*, the undistilled weights in the same four steps. *concept*, *style*, *colour* and *backdrop* are named by the evaluator, which sees only
+real renders in training and names unseen ones right to: {judged}.{confirmed} *colour_pixels* asks whether the named colour is among the
 two commonest on the thing, *backdrop_pixels* whether the backdrop is within 0.08 of the real one in OKLab, *transparency*
 whether the corners are as see-through as asked; *gradient_ratio* is sharpness against real renders (1 is equal). An
 attribute counts only where the caption names it. `seen` has two pictures for each of the 160 concepts.
 
+Fréchet distance to real renders, in the evaluator's features over 960 scenes (*floor*: two sets of real renders): {frechet}.
+
 Goals missed:
 
 {missed}"""
+
+
+def _accuracies(scores: dict[str, float]) -> str:
+    return ", ".join(f"{name} {100 * value:.1f} %" for name, value in scores.items())
 
 
 def _status(model: Path) -> str:
