@@ -147,7 +147,7 @@ class LcmTraining:
     seed: int = 31
     batch_size: int = 32
     ddim_points: int = 50  # equals original_inference_steps of the shipped scheduler
-    guidance: float = 2.5  # 1 is no guidance
+    guidance: float = 3.0  # 1 is no guidance
     visited: tuple[int, ...] = (999, 759, 499, 259)
     visited_share: float = 0.4
     learning_rate: float = 3e-4

@@ -21,6 +21,8 @@ class LatentPool:
         self._vae, self._scenes, self._tokens = vae, scenes, tokens
         self._capacity, self._max_length = capacity, max_length
         self.cursor = cursor
+        # Latents of another codec look alike and mean something else.
+        self._codec = sum(float(param.double().sum()) for param in vae.parameters())
         self._latents: Tensor | None = None  # float32 [filled, 4, h, w]
         self._ids: list[list[int]] = []
         self._next = 0
@@ -56,9 +58,19 @@ class LatentPool:
 
     def state_dict(self) -> dict[str, Any]:
         latents = self._latents[: len(self)] if self._latents is not None else None
-        return {"cursor": self.cursor, "next": self._next, "ids": self._ids, "latents": latents}
+        return {
+            "codec": self._codec,
+            "cursor": self.cursor,
+            "next": self._next,
+            "ids": self._ids,
+            "latents": latents,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on where `state_dict` was taken; of a pool that another codec encoded only the cursor is kept."""
+        if state["codec"] != self._codec:
+            self.cursor = state["cursor"]
+            return
         self.cursor, self._next, self._ids = state["cursor"], state["next"], [list(row) for row in state["ids"]]
         if state["latents"] is not None:
             self._latents = torch.zeros(self._capacity, *state["latents"].shape[1:])

@@ -127,6 +127,17 @@ def test_latent_pool_forgets_the_oldest_and_drops_captions():
     assert ids[:, 1:].sum() == 0
 
 
+def test_latent_pool_keeps_only_the_cursor_of_a_pool_that_another_codec_encoded():
+    scenes, tokens = SyntheticScenes(), WordTokens()
+    torch.manual_seed(0)
+    first, second = (LatentPool(build_vae(TINY.vae), scenes, tokens, 8, max_length=16) for _ in range(2))
+    first.refresh(4)
+    second.load_state_dict(first.state_dict())
+    assert (second.cursor, len(second)) == (4, 0)
+    first.load_state_dict(first.state_dict())
+    assert len(first) == 4
+
+
 def test_velocity_and_noise_recover_the_clean_latents():
     acp = alphas_cumprod()
     x0, noise, t = torch.randn(4, 4, 2, 2), torch.randn(4, 4, 2, 2), torch.tensor([0, 250, 750, 999])
