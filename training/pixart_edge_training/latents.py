@@ -22,7 +22,7 @@ class LatentPool:
         self._capacity, self._max_length = capacity, max_length
         self.cursor = cursor
         # Latents of another codec look alike and mean something else.
-        self._codec = sum(float(param.double().sum()) for param in vae.parameters())
+        self._codec = sum(float(param.detach().double().sum()) for param in vae.parameters())
         self._latents: Tensor | None = None  # float32 [filled, 4, h, w]
         self._ids: list[list[int]] = []
         self._next = 0
