@@ -1,6 +1,6 @@
 """The command line: `python -m pixart_edge_training <stage>`; each stage reads what earlier stages left in the work folder.
 
-Order: vae, transformer, lcm, vae-decoder (optional), evaluator, second-evaluator, export, evaluate, publish.
+Order: vae, transformer, lcm, vae-decoder (optional), preview-decoder (optional), evaluator, second-evaluator, export, evaluate, publish.
 """
 
 from __future__ import annotations
@@ -104,6 +104,19 @@ def run_lcm(args: argparse.Namespace) -> None:
     )
 
 
+def run_preview_decoder(args: argparse.Namespace) -> None:
+    from .preview_decoder import train_preview_decoder
+
+    settings = c.PreviewTraining()
+    if args.smoke:
+        settings = replace(settings, batch_size=8, warm_up=4)
+    preset, budget = c.preset_named(args.preset), Budget(args.minutes, args.steps)
+    train = scenes_for(args, "train", see_through=c.VaeTraining.see_through)
+    train_preview_decoder(
+        train, scenes_for(args, "validation"), preset, settings, budget, args.work, resume=args.resume
+    )
+
+
 def scenes_for_judges(args: argparse.Namespace) -> Scenes:
     """Real renders of every cell: what a generator must not see, its judge has to know."""
     if args.smoke:
@@ -131,12 +144,14 @@ def run_second_evaluator(args: argparse.Namespace) -> None:
 
 def run_export(args: argparse.Namespace) -> None:
     from .export import compare, export_networks
+    from .preview_decoder import trained_preview_decoder
     from .train_transformer import trained_networks
 
     preset, tokens = c.preset_named(args.preset), tokens_for(args)
     networks = trained_networks(preset, tokens, args.work, stage=args.source)
     scenes, prompts = scenes_for(args, "validation", spread=c.Drawing.spread), prompts_for(args)
-    export_networks(networks, preset, scenes, args.data, args.out)
+    preview = trained_preview_decoder(preset, args.work)
+    export_networks(networks, preset, scenes, args.data, args.out, preview=preview)
     print({name: round(value, 2) for name, value in compare(networks, args.out, scenes, prompts).items()})
 
 
@@ -182,6 +197,7 @@ STAGES: dict[str, tuple[Callable[[argparse.Namespace], None], float | None, str]
     "vae-decoder": (run_vae_decoder, 6, "train only the codec's decoder further; latents stay as they are"),
     "transformer": (run_transformer, 60, "train denoiser and text encoder on the codec's latents"),
     "lcm": (run_lcm, 10, "distil to four steps"),
+    "preview-decoder": (run_preview_decoder, 6, "train the small decoder that previews are drawn with"),
     "evaluator": (run_evaluator, 5, "train the judge on real renders"),
     "second-evaluator": (run_second_evaluator, 8, "train a judge of another build, to confirm the first"),
     "export": (run_export, None, "write int8 weights and configurations in diffusers layout"),

@@ -52,6 +52,14 @@ class TransformerShape:
 
 
 @dataclass(frozen=True)
+class PreviewShape:
+    """The decoder half of an AutoencoderTiny: residual blocks at 1/8, 1/4, 1/2 and the full size, all of one width."""
+
+    width: int = 16
+    blocks: tuple[int, ...] = (3, 2, 1, 0)
+
+
+@dataclass(frozen=True)
 class Preset:
     """The shapes that belong together. A checkpoint remembers the name of its preset."""
 
@@ -59,6 +67,7 @@ class Preset:
     vae: VaeShape = field(default_factory=VaeShape)
     text: TextShape = field(default_factory=TextShape)
     transformer: TransformerShape = field(default_factory=TransformerShape)
+    preview: PreviewShape = field(default_factory=PreviewShape)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -72,6 +81,7 @@ PRESETS = {
         vae=VaeShape(block_out_channels=(8, 8, 16, 16), sample_size=64),
         text=TextShape(d_model=32, num_layers=1, num_heads=2, d_kv=16, d_ff=64, max_length=32),
         transformer=TransformerShape(num_layers=2, num_attention_heads=2, attention_head_dim=16, sample_size=8),
+        preview=PreviewShape(width=8, blocks=(1, 1, 1, 0)),
     ),
 }
 
@@ -161,6 +171,23 @@ class LcmTraining:
     pool: int = 2048
     first_fill: int = 256
     uses_per_latent: int = 16
+
+
+@dataclass(frozen=True)
+class PreviewTraining:
+    """The decoder that shows a picture while it is being drawn."""
+
+    seed: int = 51
+    batch_size: int = 32
+    first_cursor: int = 40_000_000
+    noise: float = 0.15  # of the latents' deviation, at most
+    learning_rate: float = 2e-3
+    muon_learning_rate: float = 0.01
+    warm_up: int = 50  # steps
+    decay_from: float = 0.5
+    decay_to: float = 0.03
+    clip: float = 1.0
+    ema: float = 0.995
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from diffusers import AutoencoderTiny
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -25,7 +26,15 @@ FOLDER_BYTES_MAX = 16 * 10**6
 DIFFUSERS_VERSION = "0.30.0"
 
 
-def export_networks(networks: Networks, preset: Preset, scenes: Scenes, data: Path, out: Path) -> None:
+def export_networks(
+    networks: Networks,
+    preset: Preset,
+    scenes: Scenes,
+    data: Path,
+    out: Path,
+    *,
+    preview: AutoencoderTiny | None = None,
+) -> None:
     """Writes the whole folder. Raises ExportError, before anything is replaced, when a file would be too large."""
     partial = out.with_name(out.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -35,8 +44,11 @@ def export_networks(networks: Networks, preset: Preset, scenes: Scenes, data: Pa
         "transformer": networks.transformer.state_dict(),
         "vae": networks.vae.state_dict(),
     }
+    if preview is not None:
+        components["preview_decoder"] = {f"decoder.{k}": v for k, v in preview.decoder.state_dict().items()}
+        _write_json(partial / "preview_decoder" / "config.json", _diffusers_config(preview))
     for name, state in components.items():
-        (partial / name).mkdir(parents=True)
+        (partial / name).mkdir(parents=True, exist_ok=True)
         save_file(pack(state), partial / WEIGHTS[name], metadata={"format": "pt"})
     _write_json(partial / "text_encoder" / "config.json", _text_config(networks.text_encoder))
     for name in ("transformer", "vae"):

@@ -22,6 +22,7 @@ WEIGHTS = {
     "text_encoder": "text_encoder/model.safetensors",
     "transformer": "transformer/diffusion_pytorch_model.safetensors",
     "vae": "vae/diffusion_pytorch_model.safetensors",
+    "preview_decoder": "preview_decoder/diffusion_pytorch_model.safetensors",
 }
 
 
