@@ -144,11 +144,15 @@ def run_second_evaluator(args: argparse.Namespace) -> None:
 
 def run_export(args: argparse.Namespace) -> None:
     from .export import compare, export_networks
+    from .lcm import blended_networks
     from .preview_decoder import trained_preview_decoder
     from .train_transformer import trained_networks
 
     preset, tokens = c.preset_named(args.preset), tokens_for(args)
-    networks = trained_networks(preset, tokens, args.work, stage=args.source)
+    if args.source == "lcm":
+        networks = blended_networks(preset, tokens, args.work, args.blend)
+    else:
+        networks = trained_networks(preset, tokens, args.work)
     scenes, prompts = scenes_for(args, "validation", spread=c.Drawing.spread), prompts_for(args)
     preview = trained_preview_decoder(preset, args.work)
     export_networks(networks, preset, scenes, args.data, args.out, preview=preview)
@@ -230,6 +234,12 @@ def _parser() -> argparse.ArgumentParser:
             stage.add_argument("--init", type=Path, help="start from exported weights, such as models/stickers-nano")
         if name == "export":
             stage.add_argument("--source", choices=("transformer", "lcm"), default="lcm", help="whose weights")
+            stage.add_argument(
+                "--blend",
+                type=float,
+                default=c.LcmTraining.blend,
+                help="part of the way from the teacher's weights (0) to the student's (1); default %(default)s",
+            )
             stage.add_argument("--out", type=Path, default=MODEL)
         if minutes is None:
             stage.add_argument(

@@ -171,6 +171,7 @@ class LcmTraining:
     pool: int = 2048
     first_fill: int = 256
     uses_per_latent: int = 16
+    blend: float = 0.4  # of the way from the teacher's weights to the student's, in what is shipped
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,21 @@ def pseudo_huber(difference: Tensor, c: float) -> Tensor:
     return ((difference.square() + c * c).sqrt() - c).mean()
 
 
+def blended_networks(preset: Preset, tokens: Tokens, folder: Path, blend: float) -> Networks:
+    """Weights part of the way from the teacher (0) to the student (1), both averaged over training.
+
+    A short distillation makes edges sharp and things rough; between the two lie weights that keep most of both. Wortsman and
+    others, "Robust fine-tuning of zero-shot models" (2022), do so for classifiers.
+    """
+    networks = trained_networks(preset, tokens, folder)
+    student = load_checkpoint(folder / f"{STAGE}.pt", stage=STAGE, preset=preset.name)["ema"]["shadow"]
+    with torch.no_grad():
+        for name, value in joint(networks).state_dict().items():
+            if value.is_floating_point():
+                value.lerp_(student[name], blend)
+    return networks
+
+
 def train_lcm(
     scenes: Scenes,
     tokens: Tokens,
