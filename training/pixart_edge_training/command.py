@@ -121,10 +121,10 @@ def scenes_for_judges(args: argparse.Namespace) -> Scenes:
     """Real renders of every cell: what a generator must not see, its judge has to know."""
     if args.smoke:
         return scenes_for(args, "train")
-    train = CorpusScenes(args.data / "sprites", "train")
+    train = CorpusScenes(args.data / "sprites", "train", mixture=args.mixture)
     share = c.EvaluatorTraining.held_out_share / 2
     held_out = [
-        (CorpusScenes(args.data / "sprites", split, bank=train.sampler.bank), share)
+        (CorpusScenes(args.data / "sprites", split, bank=train.sampler.bank, mixture=args.mixture), share)
         for split in ("heldout-style", "heldout-colour")
     ]
     return MixedScenes(train, *held_out)
