@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import http.client
 import json
+import mimetypes
 import os
 import pathlib
 import signal
@@ -101,6 +102,9 @@ class Runner(BaseRunner):
         guidance_scale: Optional[float] = Input(
             description="How strictly to follow the prompt", default=None, ge=0, le=20
         ),
+        scheduler: Optional[str] = Input(
+            description="Sampler; absent is the default of the model", default=None
+        ),
         num_outputs: int = Input(description="Pictures to draw", default=1, ge=1, le=10),
         output_format: str = Input(
             description="File format", default="png", choices=["png", "jpeg", "webp"]
@@ -118,6 +122,47 @@ class Runner(BaseRunner):
             default="auto",
             choices=["auto", "transparent", "opaque"],
         ),
+        image: Optional[Path] = Input(description="Picture to start from", default=None),
+        mask: Optional[Path] = Input(
+            description="Picture of the size of image: white is redrawn, black is kept",
+            default=None,
+        ),
+        strength: Optional[float] = Input(
+            description="How much of image is redrawn: 0 nothing, 1 everything. Default 0.8",
+            default=None,
+            ge=0,
+            le=1,
+        ),
+        style: Optional[str] = Input(
+            description="Words that are added to prompt and negative prompt", default=None
+        ),
+        metadata: Optional[str] = Input(
+            description="What is written into the file. Default minimal",
+            default=None,
+            choices=["minimal", "full", "none"],
+        ),
+        control_image: Optional[Path] = Input(
+            description="Picture whose edges the drawing follows; needs a model with control",
+            default=None,
+        ),
+        control_scale: Optional[float] = Input(
+            description="How strictly to follow the edges. Default 1", default=None, ge=0, le=2
+        ),
+        return_edges: Optional[bool] = Input(
+            description="Also return the edge map that was found in control_image", default=None
+        ),
+        loras: Optional[str] = Input(
+            description='Adapters to apply, as JSON: [{"id": "...", "weight": 1}]', default=None
+        ),
+        decoder: Optional[str] = Input(
+            description="full: the slower decoder of models that have one. Default fast",
+            default=None,
+            choices=["fast", "full"],
+        ),
+        model: Optional[str] = Input(
+            description="Model to draw with where several are served; absent is the first one",
+            default=None,
+        ),
     ) -> Iterator[Path]:
         """Draw pictures, one after another."""
         fields = {
@@ -128,11 +173,23 @@ class Runner(BaseRunner):
             "height": height,
             "num_inference_steps": num_inference_steps,
             "guidance_scale": guidance_scale,
+            "scheduler": scheduler,
             "num_outputs": num_outputs,
             "output_format": output_format,
             "output_quality": output_quality,
             "size_policy": size_policy,
             "background": background,
+            "image": to_data_uri(image),
+            "mask": to_data_uri(mask),
+            "strength": strength,
+            "style": style,
+            "metadata": metadata,
+            "control_image": to_data_uri(control_image),
+            "control_scale": control_scale,
+            "return_edges": return_edges,
+            "loras": None if loras is None else json.loads(loras),
+            "decoder": decoder,
+            "model": model,
         }
         given = {name: value for name, value in fields.items() if value is not None}
         # Leaving the block closes the connection, whatever the reason: the function then stops the work.
@@ -209,6 +266,14 @@ class Runner(BaseRunner):
                 return int(entry["port"])
             sys.stderr.write(line)
         raise RuntimeError(f"the function ended with exit code {self.process.wait()}")
+
+
+def to_data_uri(file: Optional[Path]) -> Optional[str]:
+    """The file as the function takes pictures; what kind it is the function reads from its first bytes."""
+    if file is None:
+        return None
+    kind = mimetypes.guess_type(str(file))[0] or "image/png"
+    return f"data:{kind};base64,{base64.b64encode(pathlib.Path(file).read_bytes()).decode()}"
 
 
 def find_main() -> pathlib.Path:

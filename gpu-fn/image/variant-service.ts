@@ -36,13 +36,16 @@ export class VariantService {
     if (ticket === undefined) throw new ServiceError('overloaded', { retryAfterMs: 1000 });
     const startedAt = performance.now();
     const late = AbortSignal.timeout(this.#deadlineMs);
+    const exceeded = (cause?: unknown) =>
+      new ServiceError('deadline_exceeded', { retryAfterMs: 1000, cause });
     try {
       await ticket.permit(AbortSignal.any([signal, late]));
     } catch (error) {
-      if (!late.aborted) throw error;
-      throw new ServiceError('deadline_exceeded', { retryAfterMs: 1000, cause: error });
+      throw late.aborted ? exceeded(error) : error;
     }
+    // The place may have come in the same moment as the end of the time.
     const leftMs = this.#deadlineMs - (performance.now() - startedAt);
+    if (leftMs <= 0) throw exceeded();
     return makeVariant(file, variant, { seconds: leftMs / 1000 });
   }
 }

@@ -33,7 +33,7 @@ describe('the Worker, targets', () => {
   test.each([
     ['PUT', '/v1/images/generations', 'POST, OPTIONS'],
     ['GET', '/v1/images/generations', 'POST, OPTIONS'],
-    ['DELETE', '/v1/models', 'GET, HEAD, OPTIONS'],
+    ['DELETE', '/v1/models', 'GET, HEAD, QUERY, OPTIONS'],
     ['POST', `/i/${'a'.repeat(64)}.png`, 'GET, HEAD, OPTIONS'],
     ['POST', '/healthz', 'GET, HEAD, OPTIONS'],
     ['POST', '/', 'GET, HEAD, OPTIONS'],
@@ -64,7 +64,7 @@ describe('the Worker, targets', () => {
     '/%76%31/images/generations',
     '/v1/images',
     '/v1',
-    '/v1/models/owner/name',
+    '/v1/models/owner/name/more',
     '/v1/jobs/x.css',
     '/i/',
     `/i/${'a'.repeat(64)}.png/extra`,
@@ -376,7 +376,8 @@ test('the Worker describes itself by the schemas that it checks with', async () 
 
 test('the Worker lists models for both kinds of clients', async () => {
   const list = await readJson(await get('/v1/models'));
-  expect(list).toMatchObject({ object: 'list', results: [], next: null, previous: null });
+  expect(list).toMatchObject({ object: 'list', next: null, previous: null });
+  expect(list.results[0]).toMatchObject({ owner: 'pixart-edge', name: 'stickers-nano' });
   expect(list.data[0]).toMatchObject({ object: 'model', owned_by: 'pixart-edge', ...MODEL });
   const one = await get(`/v1/models/${encodeURIComponent(MODEL.id)}`);
   expect((await readJson(one)).id).toBe(MODEL.id);

@@ -33,11 +33,10 @@ describe('cog/run.py', () => {
     },
   );
 
-  it('has the inputs of the schema, but for the sampler', () => {
+  it('has the inputs of the schema', () => {
     const text = readFileSync(RUN_PY, 'utf8');
     const parameters = [...text.matchAll(/^ {8}(\w+): [^=]+ = Input\(/gm)].map(([, name]) => name);
     const { properties } = z.toJSONSchema(predictionInput, { io: 'input' });
-    const expected = Object.keys(properties ?? {}).filter((name) => name !== 'scheduler');
-    expect(parameters).toEqual(expected);
+    expect(parameters).toEqual(Object.keys(properties ?? {}));
   });
 });

@@ -260,7 +260,7 @@ describe('images, variants', () => {
     ['another digest', (r: ServerResponse) => answerWith(r, bytes), 502, 'upstream_mismatch'],
   ])('images pass nothing on that is %s', async (name, before, status, code) => {
     edge.upstream.beforeVariant = (response) => void before(response);
-    const query = `w=${60 + name.length}`;
+    const query = `w=${1060 + name.length}`;
     const response = await variant(query);
     edge.upstream.beforeVariant = () => undefined;
     expect(response.status).toBe(status);
