@@ -146,6 +146,12 @@ describe('POST /predictions, synchronous', () => {
         output_quality: 90,
         size_policy: 'fit',
         background: 'auto',
+        strength: 0.8,
+        metadata: 'minimal',
+        control_scale: 1,
+        return_edges: false,
+        loras: [],
+        decoder: 'fast',
       },
     });
     job.finish();
