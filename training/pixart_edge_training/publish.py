@@ -121,7 +121,7 @@ tags: [pixart, latent-consistency, stickers]
 # stickers-nano
 
 A PixArt-α model with a latent-consistency sampler that draws single stickers at {width} × {height} pixels in four steps, with
-transparency. It was trained from scratch on two CPU cores in under two hours and is shipped as int8: {_sizes(model)}.
+transparency. It was trained from scratch on two CPU cores in about three hours and is shipped as int8: {_sizes(model)}.
 
 {_status(model)}
 
