@@ -62,7 +62,8 @@ describe('startWorker()', () => {
     const total = objects.reduce((sum, { size }) => sum + size, 0);
     expect(await second.prunePictures(total)).toEqual({ deleted: 0, bytes: total });
     const { deleted, bytes } = await second.prunePictures(total - 1);
-    expect([deleted, bytes < total]).toEqual([1, true]);
+    // The picture, and before it the note of whose it is.
+    expect([deleted, bytes < total]).toEqual([2, true]);
     expect((await draw(second.url, 'c')).cache).toBe('hit');
     // The entry of the first picture leads nowhere now, so it is drawn again.
     expect((await draw(second.url, 'a')).cache).toBe('miss');
