@@ -28,8 +28,6 @@ export interface WeightReader {
   readonly rowLength: number;
   /** Stored as int8 with row scales: integers are used as they are, nothing is quantised twice. */
   readonly isQuantized: boolean;
-  /** Which rows of a larger tensor these are, and how many that one has. */
-  readonly selectedRows?: { readonly indices: readonly number[]; readonly of: number };
   /** Pieces of whole rows, in order, of at most a few megabytes. */
   pieces(): Iterable<{ readonly start: number; readonly count: number }>;
   /** float32 `[count, rowLength]` */
@@ -107,43 +105,6 @@ export class TensorReader implements WeightReader {
     const rowBytes = this.rowLength * ELEMENT_BYTES[entry.dtype];
     return await this.#store.read(entry.name, start * rowBytes, (start + count) * rowBytes);
   }
-}
-
-/** Chosen rows of a small weight, in the given order. */
-export function selectRows(reader: WeightReader, rows: readonly number[]): WeightReader {
-  const pick = <T extends Float32Array | Int8Array>(
-    out: T,
-    all: T,
-    length: number,
-    from: number,
-  ) => {
-    for (let i = 0; i * length < out.length; i += 1) {
-      const row = rows[from + i]!;
-      out.set(all.subarray(row * length, (row + 1) * length), i * length);
-    }
-    return out;
-  };
-  const length = reader.rowLength;
-  return {
-    name: reader.name,
-    shape: [rows.length, ...reader.shape.slice(1)],
-    rowCount: rows.length,
-    rowLength: length,
-    isQuantized: reader.isQuantized,
-    selectedRows: { indices: rows, of: reader.rowCount },
-    pieces: () => [{ start: 0, count: rows.length }],
-    async floatRows(start, count) {
-      const all = await reader.floatRows(0, reader.rowCount);
-      return pick(new Float32Array(count * length), all, length, start);
-    },
-    async quantizedRows(start, count) {
-      const { values, scales } = await reader.quantizedRows(0, reader.rowCount);
-      return {
-        values: pick(new Int8Array(count * length), values, length, start),
-        scales: pick(new Float32Array(count), scales, 1, start),
-      };
-    },
-  };
 }
 
 const ELEMENT_BYTES = { F32: 4, F16: 2, BF16: 2, I8: 1, U8: 1, I64: 8 } as const;

@@ -29,7 +29,7 @@ const { fround } = Math;
 
 /**
  * @param config  the parsed `scheduler_config.json`
- * @throws {SchedulerError} when a key has a value that is not implemented
+ * @throws {SchedulerError} when a key has a value that this sampler does not take
  */
 export function createDdimScheduler(config: unknown, { eta = 0 }: DdimOptions = {}): Scheduler {
   const parsed = parseConfig(ddimConfig, config);

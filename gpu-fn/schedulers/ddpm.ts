@@ -25,7 +25,7 @@ const VARIANCE_MIN = fround(1e-20);
 
 /**
  * @param config  the parsed `scheduler_config.json`
- * @throws {SchedulerError} when a key has a value that is not implemented
+ * @throws {SchedulerError} when a key has a value that this sampler does not take
  */
 export function createDdpmScheduler(config: unknown): Scheduler {
   const parsed = parseConfig(ddpmConfig, config);

@@ -38,7 +38,7 @@ const FEW_STEPS = 15;
 
 /**
  * @param config  the parsed `scheduler_config.json`
- * @throws {SchedulerError} when a key has a value that is not implemented
+ * @throws {SchedulerError} when a key has a value that this sampler does not take
  */
 export function createDpmSolverScheduler(config: unknown): Scheduler {
   const parsed = parseConfig(dpmSolverConfig, config);

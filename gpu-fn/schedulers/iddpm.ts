@@ -17,7 +17,7 @@ const GUIDED_CHANNELS = 3;
 
 /**
  * @param config  the parsed `scheduler_config.json`
- * @throws {SchedulerError} when a key has a value that is not implemented
+ * @throws {SchedulerError} when a key has a value that this sampler does not take
  */
 export function createIddpmScheduler(config: unknown): Scheduler {
   const parsed = parseConfig(schedulerConfig, config);

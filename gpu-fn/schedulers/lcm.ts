@@ -26,7 +26,7 @@ const SIGMA_DATA = 0.5;
 
 /**
  * @param config  the parsed `scheduler_config.json`
- * @throws {SchedulerError} when a key has a value that is not implemented
+ * @throws {SchedulerError} when a key has a value that this sampler does not take
  */
 export function createLcmScheduler(config: unknown): Scheduler {
   const parsed = parseConfig(lcmConfig, config);

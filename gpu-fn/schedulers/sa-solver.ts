@@ -44,7 +44,7 @@ export function defaultTau(timestep: number): number {
 
 /**
  * @param config  the parsed `scheduler_config.json`
- * @throws {SchedulerError} when a key has a value that is not implemented
+ * @throws {SchedulerError} when a key has a value that this sampler does not take
  */
 export function createSaSolverScheduler(
   config: unknown,

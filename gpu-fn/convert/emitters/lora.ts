@@ -79,17 +79,11 @@ export class LoraEmitter implements Emitter {
   }
 }
 
-/** (x·A)·B; where only some rows of a weight are used, only these outputs of B. */
+/** (x·A)·B */
 function update(g: GraphBuilder, x: Value, weight: WeightReader): Value {
   const { module, rank } = adapted(weight);
-  const { selectedRows } = weight;
-  const outputs = selectedRows?.of ?? weight.rowCount;
   const a = g.input(`${module}.lora_A`, 'float32', [weight.rowLength, rank]);
-  const whole = g.input(`${module}.lora_B`, 'float32', [rank, outputs]);
-  const b =
-    selectedRows === undefined
-      ? whole
-      : g.transpose(g.gather(g.transpose(whole, [1, 0]), g.int64s(selectedRows.indices)), [1, 0]);
+  const b = g.input(`${module}.lora_B`, 'float32', [rank, weight.rowCount]);
   return g.matMul(g.matMul(x, g.cast(a, x.dtype)), g.cast(b, x.dtype));
 }
 

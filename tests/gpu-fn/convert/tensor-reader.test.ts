@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
-import { selectRows, TensorReader } from '../../../gpu-fn/convert/tensor-reader.ts';
+import { TensorReader } from '../../../gpu-fn/convert/tensor-reader.ts';
 import { openSafetensors } from '../../../gpu-fn/safetensors/safetensors.ts';
 import {
   encodeSafetensors,
@@ -67,25 +67,6 @@ describe('TensorReader', () => {
       }
       expect(next).toBe(rows);
       expect(largest * 512 * 4).toBeLessThanOrEqual(4 * 2 ** 20);
-    });
-  });
-});
-
-describe('selectRows()', () => {
-  it('keeps the chosen rows in their order, floats and integers alike', async () => {
-    await withReader({ w: { dtype: 'F32', shape: [3, 2], data: VALUES } }, async (reader) => {
-      const selected = selectRows(reader, [2, 0]);
-      expect(selected.shape).toEqual([2, 2]);
-      expect([...(await selected.floatRows(0, 2))]).toEqual([-0.75, 100, 1, -2.5]);
-      expect([...(await selected.floatRows(1, 1))]).toEqual([1, -2.5]);
-    });
-    const tensors: Record<string, TensorToWrite> = {
-      w: { dtype: 'I8', shape: [2, 2], data: Int8Array.of(1, 2, 3, 4) },
-      'w.scale': { dtype: 'F32', shape: [2], data: Float32Array.of(0.5, 2) },
-    };
-    await withReader(tensors, async (reader) => {
-      const { values, scales } = await selectRows(reader, [1]).quantizedRows(0, 1);
-      expect([[...values], [...scales]]).toEqual([[3, 4], [2]]);
     });
   });
 });
