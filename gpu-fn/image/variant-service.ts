@@ -46,6 +46,7 @@ export class VariantService {
     // The place may have come in the same moment as the end of the time.
     const leftMs = this.#deadlineMs - (performance.now() - startedAt);
     if (leftMs <= 0) throw exceeded();
-    return makeVariant(file, variant, { seconds: leftMs / 1000 });
+    // Awaited here: the place is held until the work has ended.
+    return await makeVariant(file, variant, { seconds: leftMs / 1000 });
   }
 }

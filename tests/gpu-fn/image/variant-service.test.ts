@@ -24,8 +24,20 @@ describe('VariantService', () => {
   });
 
   it('gives up at its deadline while it waits', async () => {
-    const service = new VariantService({ slotCount: 1, queueDepthMax: 8, deadlineMs: 1 });
-    const first = service.make(picture, variant, never);
+    // Noise at full size is work for much longer than the deadline, so the place stays taken.
+    const noise = await sharp({
+      create: {
+        width: 1024,
+        height: 1024,
+        channels: 3,
+        noise: { type: 'gaussian', mean: 128, sigma: 60 },
+        background: '#000',
+      },
+    })
+      .png({ compressionLevel: 1 })
+      .toBuffer();
+    const service = new VariantService({ slotCount: 1, queueDepthMax: 8, deadlineMs: 25 });
+    const first = service.make(noise, { ...variant, width: 1024 }, never);
     await expect(service.make(picture, variant, never)).rejects.toMatchObject({
       code: 'deadline_exceeded',
     });
